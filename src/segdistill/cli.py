@@ -1,0 +1,334 @@
+"""The command line: one function a verb. Heavy imports are inside, so that help is quick."""
+
+import gc
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from segdistill import __version__
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from segdistill.config import Recipe
+    from segdistill.doctor import Checkup
+
+app = typer.Typer(
+    name="segdistill",
+    help="Train small segmentation networks from big ones by knowledge distillation, and prove what was gained.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+RecipeName = Annotated[str, typer.Argument(help="Name of a recipe (see `segdistill list`) or a YAML file.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, e.g. optim.lr=0.01")]
+
+
+def main() -> None:
+    """Run the command line; what is the user's to mend ends as a sentence on stderr and exit code 2."""
+    code = 0
+    try:
+        app()
+    except _user_errors() as error:
+        err.print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False, soft_wrap=True)
+        code = 2
+    finally:
+        _leave_process_group()
+    sys.exit(code)
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+) -> None:
+    if version:
+        out.print(__version__)
+        raise typer.Exit
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", force=True)
+    logging.getLogger("segdistill").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+@app.command()
+def demo(
+    overrides: Overrides = None,
+    folder: Annotated[Path, typer.Option("--out", help="Where runs and report go.")] = Path("runs/demo"),
+) -> None:
+    """Offline, on a CPU, about 4 minutes: a teacher, a student alone, a student with Af-DCD, and a report."""
+    from segdistill.compare import plan_demo, run_all
+    from segdistill.reports import summarise
+
+    runs = plan_demo(folder, overrides or [])
+    with _bar() as bar:
+        tasks = {run.title: bar.add_task(run.title, total=run.recipe.train.iterations, note="") for run in runs}
+        run_all(runs, folder / "report.html", lambda run, record: _advance(bar, tasks[run.title], record))
+        for task in tasks.values():
+            bar.update(task, completed=bar.tasks[task].total)
+    _print_summary(summarise([run.folder for run in runs]))
+    out.print(f"report: {folder / 'report.html'}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[str | None, typer.Argument(help="Name of a recipe or a YAML file.")] = None,
+    overrides: Overrides = None,
+    folder: Annotated[Path | None, typer.Option("--out", help="Run folder. [default: runs/<recipe>/<time>]")] = None,
+    resume: Annotated[Path | None, typer.Option("--resume", help="Run folder to continue.")] = None,
+) -> None:
+    """Train a teacher, a student alone or a distillation, as the recipe says."""
+    from segdistill.config import RecipeError, load_recipe
+    from segdistill.engine.signals import Stopped
+    from segdistill.run import new_folder, recipe_of, run_recipe
+
+    if (recipe is None) == (resume is None):
+        raise RecipeError("give a recipe, or --resume RUN, and not both.")
+    chosen = recipe_of(resume) if resume is not None else load_recipe(recipe or "", overrides or [])
+    run = resume or folder or new_folder(chosen)
+    if resume is None and run.exists() and any(run.iterdir()):
+        raise RecipeError(f"{run} exists and is not empty. Continue it with --resume {run}, or choose another --out.")
+    try:
+        with _bar() as bar:
+            task = bar.add_task(chosen.name, total=chosen.train.iterations, note="")
+            result = run_recipe(
+                chosen, run, resume=resume is not None, on_log=lambda record: _advance(bar, task, record)
+            )
+    except Stopped as stop:
+        err.print(f"{stop} Continue with: segdistill train --resume {run}", highlight=False, soft_wrap=True)
+        raise typer.Exit(128 + stop.signum) from None
+    _print_result(result, run)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder, or a student.safetensors with --recipe.")],
+    overrides: Overrides = None,
+    recipe: Annotated[str | None, typer.Option(help="Recipe that names the data. [default: that of the run]")] = None,
+    split: Annotated[str | None, typer.Option(help="[default: the recipe's test split, else its val split]")] = None,
+    official: Annotated[
+        str | None,
+        typer.Option(help="For a .pth of the paper's authors: which network, e.g. deeplabv3_resnet18"),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the scores to this file.")] = None,
+) -> None:
+    """Score a trained network: mIoU, pixel accuracy, IoU of each class, under a named protocol."""
+    from segdistill import rundir
+    from segdistill.config import load_recipe
+    from segdistill.run import score_network
+
+    source = recipe or str(run / rundir.RECIPE)
+    result = score_network(load_recipe(source, overrides or []), run, split=split, official=official)
+    _print_scores(result)
+    if json is not None:
+        rundir.write_json(json, result)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run folder or a student.safetensors.")],
+    source: Annotated[str, typer.Argument(help="An image, a folder, or a quoted glob pattern.")],
+    folder: Annotated[Path, typer.Option("--out", help="Where masks and overlays go.")] = Path("predictions"),
+    device: Annotated[str, typer.Option(help="cpu or cuda. [default: cuda if there is one]")] = "auto",
+) -> None:
+    """Write a class mask and an overlay for every image."""
+    import torch
+
+    from segdistill.build import load
+    from segdistill.engine.predict import predict_files
+
+    chosen = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    written = 0
+    for mask in predict_files(load(run).to(chosen), source, folder):
+        written += 1
+        out.print(str(mask), highlight=False, soft_wrap=True)
+    out.print(f"{written} images, masks and overlays in {folder}")
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Complete run folders.")],
+    file: Annotated[Path, typer.Option("--out", help="HTML file.")] = Path("report.html"),
+    markdown: Annotated[Path | None, typer.Option(help="Also write the table as Markdown.")] = None,
+) -> None:
+    """One HTML file, and a table, for one or several runs; runs of one name are seeds of one row."""
+    from segdistill import rundir
+    from segdistill.reports import summarise, to_markdown, write_report
+
+    rows = summarise(runs)
+    write_report(runs, file)
+    _print_summary(rows)
+    if markdown is not None:
+        rundir.write_text(markdown, to_markdown(rows))
+    out.print(f"report: {file}")
+
+
+@app.command()
+def check(recipe: RecipeName, overrides: Overrides = None) -> None:
+    """Find what is wrong before a run: every file, label value, name and shape; print the class histogram."""
+    from segdistill.config import load_recipe
+    from segdistill.doctor import check as examine
+
+    chosen = load_recipe(recipe, overrides or [])
+    with _bar() as bar:
+        tasks: dict[str, Any] = {}
+
+        def advance(split: str, done: int, total: int) -> None:
+            if split not in tasks:
+                tasks[split] = bar.add_task(f"reading {split}", total=total, note="")
+            bar.update(tasks[split], completed=done)
+
+        checkup = examine(chosen, advance=advance)
+    _print_checkup(checkup, chosen)
+    if checkup.problems:
+        raise typer.Exit(1)
+
+
+@app.command(name="list")
+def list_all() -> None:
+    """Recipes, models, data sets and losses."""
+    from segdistill.config import load_recipe, recipe_names
+    from segdistill.data import DATASETS
+    from segdistill.losses import LOSSES
+    from segdistill.models import list_models
+
+    table = Table(title="recipes", show_header=False, title_justify="left", box=None)
+    for name in recipe_names():
+        described = load_recipe(name, ["teacher.weights=RUN"] if _distils(name) else [])
+        table.add_row(name, described.description)
+    out.print(table)
+    for title, names in (("models", list_models()), ("data sets", DATASETS), ("losses", LOSSES)):
+        out.print(f"{title}: {', '.join(names)}", highlight=False)
+
+
+def _distils(name: str) -> bool:
+    from segdistill.config import RecipeError, load_recipe
+
+    try:
+        load_recipe(name)
+    except RecipeError:
+        return True
+    return False
+
+
+def _user_errors() -> tuple[type[BaseException], ...]:
+    """What a user can mend. Anything else is our fault and keeps its traceback."""
+    errors: list[type[BaseException]] = [ValueError, OSError]
+    if "segdistill.engine.train" in sys.modules:
+        errors.append(sys.modules["segdistill.engine.train"].NotFiniteError)
+    if "torch" in sys.modules:
+        errors.append(sys.modules["torch"].cuda.OutOfMemoryError)
+    return tuple(errors)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _leave_process_group() -> None:
+    """Under torchrun: leave in order, with no model alive, or gloo aborts at exit."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
+        gc.collect()
+        torch.distributed.destroy_process_group()
+
+
+def _bar() -> "Progress":
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
+        console=err,
+    )
+
+
+def _advance(bar: "Progress", task: Any, record: dict[str, Any]) -> None:
+    """Show a record of the run; without a terminal, as a line."""
+    if "val" in record:
+        note = f"val mIoU {100 * record['val']['miou']:.2f}"
+    else:
+        parts = " ".join(f"{name} {value:.3g}" for name, value in record["parts"].items())
+        note = f"{parts} lr {record['lr']:.2g} {record.get('images_per_s', 0):.0f} img/s"
+    bar.update(task, completed=record["step"], note=note)
+    if not err.is_terminal:
+        err.print(
+            f"{bar.tasks[task].description}: step {record['step']}/{bar.tasks[task].total:.0f} {note}",
+            soft_wrap=True,
+        )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+def _print_scores(result: dict[str, Any]) -> None:
+    table = Table("class", "IoU %")
+    for name, iou in result["score"]["per_class_iou"].items():
+        table.add_row(_escape(name), _percent(iou))
+    out.print(table)
+    score = result["score"]
+    out.print(
+        f"mIoU {_percent(score['miou'])} %, pixel accuracy {_percent(score['pixel_accuracy'])} %",
+        highlight=False,
+    )
+    out.print(f"protocol: {result['protocol']}", highlight=False, soft_wrap=True)
+
+
+def _print_result(result: dict[str, Any], run: Path) -> None:
+    if result["score"] is not None:
+        _print_scores(result)
+    if result["teacher"] is not None:
+        out.print(
+            f"teacher ({result['teacher']['name']}): mIoU {_percent(result['teacher']['miou'])} %",
+            highlight=False,
+        )
+    out.print(f"run: {run}", highlight=False, soft_wrap=True)
+
+
+def _print_summary(rows: Any) -> None:
+    from segdistill.reports import table_cells
+
+    header, cells = table_cells(rows)
+    table = Table(*header)
+    for line in cells:
+        table.add_row(*(_escape(cell) for cell in line))
+    out.print(table)
+
+
+def _print_checkup(checkup: "Checkup", recipe: "Recipe") -> None:
+    for split, scan in checkup.splits.items():
+        sizes = ", ".join(f"{h}x{w} ({n})" for (h, w), n in list(scan.image_sizes.items())[:4])
+        out.print(f"{split}: {scan.num_samples} images, {len(scan.faults)} faulty; sizes {sizes}", highlight=False)
+        table = Table("class", "pixels", "share %")
+        total = max(1, int(scan.histogram.sum()))
+        for name, pixels in zip(checkup.class_names, scan.histogram.tolist(), strict=True):
+            table.add_row(_escape(name), f"{pixels:,}", f"{100 * pixels / total:.2f}")
+        out.print(table)
+        if scan.missing_classes:
+            out.print(f"no pixel of: {', '.join(scan.missing_classes)}", highlight=False)
+    for name, student, teacher in checkup.shapes:
+        out.print(f"{name}: student {student}" + (f", teacher {teacher}" if teacher else ""), highlight=False)
+    if checkup.trained_bytes:
+        out.print(f"weights, gradients and optimizer: {checkup.trained_bytes / 2**20:.0f} MiB", highlight=False)
+    for problem in checkup.problems:
+        out.print(f"[bold red]problem:[/] {_escape(problem)}", highlight=False, soft_wrap=True)
+    if not checkup.problems:
+        out.print(f"{recipe.name}: nothing wrong found")

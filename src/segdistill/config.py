@@ -1,0 +1,362 @@
+"""The typed, closed schema of a recipe: load, override, validate, dump.
+
+A recipe is a YAML file. ``base: other`` starts from another recipe and changes what is written below it.
+``key.path=value`` overrides come last. Nothing but ``build.py`` and what stands above it knows this module.
+"""
+
+import math
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from yaml import YAMLError
+
+from segdistill.names import nearest
+
+MAX_BASES = 5
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(allow_inf_nan=False)]
+Size = tuple[Count, Count]
+Color = tuple[float, float, float]
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be; the message names the key, the rule, the value and the remedy."""
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class DataConfig(_Closed):
+    """Images, labels and how they are cut into batches.
+
+    Attributes:
+        dataset: Name in ``DATASETS``.
+        root: Folder of the data set; null for one that is drawn (``streets``).
+        train_split: Split to learn from.
+        val_split: Split that is scored during training and chooses the best weights; null for none.
+        test_split: Split that is scored once at the end, with the best weights; null for none.
+        options: Further arguments of the data set, for example ``classes`` of a ``folder``.
+        unlabelled: Folder of images without labels, added to the training set.
+        image_scale: Images are resized by this factor when read; labels of val and test are not.
+        crop_size: (height, width) of a training crop, pixels.
+        scale_range: Random scale of an image before the crop: from, to.
+        flip: Probability of a horizontal flip.
+        batch_size: Images per optimizer step, over all processes and micro-batches.
+        num_workers: Loader processes per training process.
+        max_faults: How many unreadable files a run steps over, each named, before it stops.
+    """
+
+    dataset: str
+    root: str | None = None
+    train_split: str = "train"
+    val_split: str | None = "val"
+    test_split: str | None = None
+    options: dict[str, Any] = {}
+    unlabelled: str | None = None
+    image_scale: Positive = 1.0
+    crop_size: Size
+    scale_range: tuple[Positive, Positive] = (0.5, 2.0)
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
+    batch_size: Count = 16
+    num_workers: Annotated[int, Field(ge=0)] = 4
+    max_faults: Annotated[int, Field(ge=0)] = 10
+
+
+class ModelConfig(_Closed):
+    """A network of our zoo; the number of classes comes from the data.
+
+    Attributes:
+        name: ``<head>_<backbone>``.
+        pretrained: ImageNet weights of the backbone: true for timm's, or a safetensors file.
+        output_stride: Image pixels per cell of the last map: 8, 16 or 32.
+        aux: Auxiliary head; null for the family's custom.
+        backbone: Further arguments of the timm backbone.
+        mean: Of the image normalisation; null for that of the pretrained weights.
+        std: Likewise.
+        features: Further features by name: ``{deep: backbone.layer3}``.
+    """
+
+    name: str
+    pretrained: bool | str = False
+    output_stride: Literal[8, 16, 32] = 8
+    aux: bool | None = None
+    backbone: dict[str, Any] = {}
+    mean: Color | None = None
+    std: Color | None = None
+    features: dict[str, str] | None = None
+
+
+class TeacherConfig(_Closed):
+    """A trained network.
+
+    Attributes:
+        weights: A run folder, a ``student.safetensors``, or a checkpoint of the paper's authors (``.pth``).
+        official: Which of the authors' networks a ``.pth`` holds, for example ``deeplabv3_resnet101``.
+        features: Further features by name: ``{deep: backbone.layer3}``.
+    """
+
+    weights: str
+    official: str = "deeplabv3_resnet101"
+    features: dict[str, str] | None = None
+
+
+class TermConfig(BaseModel):
+    """A distillation loss. Keys beside these are options of the loss and are checked against it.
+
+    Attributes:
+        loss: Name in ``LOSSES``; null for the name of the term.
+        weight: Its factor, or one for each part: ``{mimic: 2.0e-6, contrast: 5.0e-3}``.
+        on: ``logits`` or a feature; null for what the loss reads by nature.
+        teacher_on: The teacher's field where its name differs.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    loss: str | None = None
+    weight: Weight | dict[str, Weight] = 1.0
+    on: str | None = None
+    teacher_on: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the loss."""
+        return dict(self.model_extra or {})
+
+
+class OptimConfig(_Closed):
+    """Optimizer and schedule: ``lr * (1 - step / iterations) ** power``, never below ``min_lr``.
+
+    Attributes:
+        name: ``sgd`` or ``adamw``.
+        lr: Learning rate at the start.
+        momentum: Of SGD.
+        weight_decay: On all parameters.
+        power: Of the polynomial decay.
+        min_lr: Floor.
+        clip: Largest L2 norm of the whole gradient; null for no clipping.
+        clip_terms: The same for the parameters of the distillation losses alone (the authors' 15).
+    """
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    lr: Positive = 0.02
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: NotNegative = 1e-4
+    power: NotNegative = 0.9
+    min_lr: NotNegative = 0.0
+    clip: Positive | None = None
+    clip_terms: Positive | None = None
+
+
+class TrainConfig(_Closed):
+    """The loop.
+
+    Attributes:
+        iterations: Optimizer steps.
+        accumulate: Micro-batches per step.
+        precision: ``fp32`` or ``bf16`` (autocast; losses stay in float32).
+        aux_weight: Weight of the auxiliary loss.
+        val_every: Steps between validations; the last step is always validated.
+        save_every: Steps between checkpoints; null for every validation.
+        log_every: Steps between lines of ``metrics.jsonl``.
+        freeze_bn: Keep BatchNorm at its stored statistics.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        tracker: ``tensorboard`` or null.
+        gallery: How many evaluated images to keep as pictures for the report.
+    """
+
+    iterations: Count
+    accumulate: Count = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
+    aux_weight: NotNegative = 0.4
+    val_every: Count = 800
+    save_every: Count | None = None
+    log_every: Count = 50
+    freeze_bn: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    tracker: Literal["tensorboard"] | None = None
+    gallery: Annotated[int, Field(ge=0, le=64)] = 8
+
+
+class EvaluateConfig(_Closed):
+    """How scores are taken; see ``engine/evaluate.py``.
+
+    Attributes:
+        protocol: ``default``, or ``paper`` for the averages of the published tables.
+        scales: Image scales whose probabilities are averaged.
+        flip: Also average over the mirrored image.
+        window: (height, width) of a sliding window, pixels; null for the whole image at once.
+    """
+
+    protocol: Literal["default", "paper"] = "default"
+    scales: tuple[Positive, ...] = (1.0,)
+    flip: bool = False
+    window: Size | None = None
+
+
+class Recipe(_Closed):
+    """One run: a teacher, a student alone, or a distillation.
+
+    Attributes:
+        name: Of the run folder and the tables.
+        description: What it is, and the published score if there is one.
+        role: ``teacher`` or ``student``; only names the run.
+        seed: Of the initial weights, the data order, the augmentation and the masks.
+        data: See `DataConfig`.
+        model: The network that is trained.
+        teacher: The network it learns from; only with ``terms``.
+        terms: Distillation losses by name.
+        optim: See `OptimConfig`.
+        train: See `TrainConfig`.
+        evaluate: See `EvaluateConfig`.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    description: str = ""
+    role: Literal["teacher", "student"] = "student"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: DataConfig
+    model: ModelConfig
+    teacher: TeacherConfig | None = None
+    terms: dict[str, TermConfig] = {}
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @field_validator("terms", mode="before")
+    @classmethod
+    def _without_null(cls, terms: Any) -> Any:
+        """``terms.kd=null`` takes a term of the base away."""
+        return {k: v for k, v in terms.items() if v is not None} if isinstance(terms, dict) else terms
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Recipe":
+        if self.terms and self.teacher is None:
+            raise ValueError(
+                "`teacher` must be given where there are terms; got null. Add teacher.weights=RUN, a run folder."
+            )
+        if self.data.batch_size % self.train.accumulate:
+            raise ValueError(
+                f"`data.batch_size` must be a multiple of `train.accumulate`; got {self.data.batch_size} and "
+                f"{self.train.accumulate}."
+            )
+        low, high = self.data.scale_range
+        if low > high:
+            raise ValueError(f"`data.scale_range` must not fall; got {low} to {high}.")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """``teacher``, ``student`` (alone) or ``distilled``."""
+        return "distilled" if self.terms else self.role
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package."""
+    folder = resources.files("segdistill.recipes")
+    return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by name or path and apply ``key.path=value`` overrides.
+
+    Raises:
+        RecipeError: Unknown recipe, key or value; what YAML cannot read; an override without ``=``.
+    """
+    values = _read(str(source), MAX_BASES)
+    for override in overrides:
+        if "=" not in override.lstrip("="):
+            raise RecipeError(f"an override must be key=value; got {override!r}.")
+    try:
+        values = OmegaConf.merge(values, OmegaConf.from_dotlist(list(overrides)))
+    except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
+        raise RecipeError(f"the overrides {list(overrides)} do not fit the recipe ({_first_line(error)}).") from None
+    return parse_recipe(OmegaConf.to_container(values, resolve=False), str(source))
+
+
+def parse_recipe(values: Any, origin: str) -> Recipe:
+    """Validate plain values.
+
+    Raises:
+        RecipeError: One sentence for every fault.
+    """
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        faults = [_sentence(fault["loc"], fault) for fault in error.errors()]
+        raise RecipeError(f"recipe {origin}: " + " ".join(faults)) from None
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The resolved recipe as YAML, which `load_recipe` reads back to an equal one."""
+    return str(OmegaConf.to_yaml(OmegaConf.create(recipe.model_dump(mode="json"))))
+
+
+def _read(source: str, depth: int) -> Any:
+    path = Path(source)
+    builtin = not path.suffix and "/" not in source
+    if builtin and source not in recipe_names() and not path.is_file():
+        raise RecipeError(f"there is no recipe {source!r}. {nearest(source, recipe_names())}")
+    if builtin and source in recipe_names():
+        path = Path(str(resources.files("segdistill.recipes") / f"{source}.yaml"))
+    try:
+        values = OmegaConf.create(_with_text_keys(OmegaConf.to_container(OmegaConf.load(path), resolve=False)))
+    except OSError as error:
+        raise RecipeError(
+            f"the recipe {source} cannot be read ({error.strerror}). {nearest(source, recipe_names())}"
+        ) from None
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError) as error:
+        raise RecipeError(f"the recipe {source} is not valid YAML ({_first_line(error)}).") from None
+    if not isinstance(values, DictConfig):
+        raise RecipeError(f"the recipe {source} must be a mapping of keys; got {type(values).__name__}.")
+    values.setdefault("name", path.stem)
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if depth == 0:
+        raise RecipeError(f"the recipe {source} stands on more than {MAX_BASES} bases; does one name itself?")
+    beside = path.parent / f"{base}.yaml"
+    return OmegaConf.merge(_read(str(beside) if beside.is_file() else str(base), depth - 1), values)
+
+
+def _with_text_keys(values: Any) -> Any:
+    """YAML 1.1 reads the key ``on`` as true; here it is the field of a term."""
+    if isinstance(values, dict):
+        return {"on" if key is True else key: _with_text_keys(value) for key, value in values.items()}
+    return values
+
+
+def _sentence(location: tuple[int | str, ...], fault: Any) -> str:
+    key = ".".join(str(part) for part in location)
+    if fault["type"] == "extra_forbidden":
+        return f"`{key}` is not a key of a recipe. {nearest(str(location[-1]), _keys_at(location[:-1]))}"
+    if fault["type"] == "missing":
+        return f"`{key}` must be given."
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "value_error":
+        return message
+    shown = (
+        fault["input"]
+        if not isinstance(fault["input"], float) or math.isfinite(fault["input"])
+        else str(fault["input"])
+    )
+    return f"`{key}`: {message[0].lower()}{message[1:]}; got {shown!r}."
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    fields: type[BaseModel] = Recipe
+    for part in location:
+        annotation = fields.model_fields[str(part)].annotation if str(part) in fields.model_fields else None
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        fields = next((kind for kind in options if isinstance(kind, type) and issubclass(kind, BaseModel)), Recipe)
+    return list(fields.model_fields)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

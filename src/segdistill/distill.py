@@ -1,0 +1,370 @@
+"""Teacher, Term, Distiller: distillation around any two networks, inside anyone's training loop.
+
+The teacher is an input of the distiller, never its child: it is not wrapped, trained, saved or counted.
+Networks may be any ``nn.Module``. What is read from them is named, either by the feature names that our own
+networks publish or by the dotted name of a layer, whose output a forward hook takes during the call and
+which is removed right after it, so that the student stays a plain network.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
+
+from segdistill.losses import LOSSES
+from segdistill.names import nearest
+from segdistill.taps import LogitsOf, Tapped, resize_logits
+from segdistill.types import IGNORE_INDEX, SegOutput, StepOutput
+
+
+class Teacher(nn.Module):
+    """A frozen network that answers with logits and named features.
+
+    Always in evaluation mode and without gradients; the network itself is not changed otherwise.
+
+    Args:
+        model: Any network.
+        features: What to read, by the name that terms use: ``{"deep": "backbone.layer4"}``, or a list where
+            name and layer are the same. A value is a feature that the network publishes (our own do:
+            ``layer1`` ... ``layer4``, ``head``) or the dotted name of one of its layers. Default: all that
+            it publishes.
+        logits: Takes the network's output to class scores (B, K, h, w). Default: found, see `find_logits`.
+        mean: Subtracted from each channel of the image, which is RGB in [0, 1]. Default None: nothing.
+        std: Each channel is divided by it. Default None: nothing.
+        bgr: The network takes blue first. ``mean`` and ``std`` are then in that order.
+        image_mean: Mean that the given images were normalised with already, for loops whose images are
+            ready for the student; it is undone first.
+        image_std: Likewise.
+        size: (H, W) the network insists on, in pixels. Default None: it takes the image as it is.
+
+    Raises:
+        ValueError: If a name in ``features`` is neither a published feature nor a layer.
+
+    Example:
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 5, 1))
+        >>> teacher = Teacher(network, features={"deep": "0"}, mean=(0.5,) * 3, std=(0.5,) * 3)
+        >>> output = teacher(torch.rand(2, 3, 16, 16))
+        >>> tuple(output.logits.shape), tuple(output.features["deep"].shape)
+        ((2, 5, 16, 16), (2, 8, 16, 16))
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        features: Mapping[str, str] | Sequence[str] | None = None,
+        logits: LogitsOf | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        bgr: bool = False,
+        image_mean: Sequence[float] | None = None,
+        image_std: Sequence[float] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.image_mean, self.image_std = image_mean, image_std
+        self.tapped = Tapped(
+            model, role="teacher", features=features, logits=logits, mean=mean, std=std, bgr=bgr, size=size
+        )
+        self.eval()
+
+    def train(self, mode: bool = True) -> "Teacher":
+        """Stay in evaluation mode, whatever a surrounding loop asks for."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> SegOutput:
+        """Answer for images (B, 3, H, W): RGB in [0, 1], or as ``image_mean`` and ``image_std`` say."""
+        if self.image_std is not None:
+            image = image * image.new_tensor(self.image_std).view(1, -1, 1, 1)
+        if self.image_mean is not None:
+            image = image + image.new_tensor(self.image_mean).view(1, -1, 1, 1)
+        output: SegOutput = self.tapped(self.model, image)
+        return output
+
+
+class Term(NamedTuple):
+    """One distillation loss, what it reads, and its weight.
+
+    Attributes:
+        loss: Name in ``LOSSES`` or any module called with ``(student, teacher)`` tensors.
+        weight: Factor of the loss, or one for each part of a loss that has several:
+            ``{"mimic": 2e-6, "contrast": 5e-3}``.
+        on: ``"logits"`` or the name of a feature. Default None: what the loss reads by nature.
+        teacher_on: The teacher's field where its name differs. Default None: as ``on``.
+        options: Keyword arguments of the loss.
+        name: Its name in ``StepOutput.parts``. Default None: the loss's.
+    """
+
+    loss: str | nn.Module
+    weight: float | Mapping[str, float] = 1.0
+    on: str | None = None
+    teacher_on: str | None = None
+    options: Mapping[str, Any] = {}  # nobody writes to it
+    name: str | None = None
+
+
+class _BoundTerm(NamedTuple):
+    """A term after construction: its fields, and the weight of every part it returns."""
+
+    student_field: str
+    teacher_field: str
+    weights: dict[str, float]  # by the name in StepOutput.parts
+    uses_labels: bool
+
+
+class Distiller(nn.Module):
+    """A student, its task loss and its distillation terms: the module that is wrapped, compiled and saved.
+
+    The loss is ``task + aux_weight * aux + sum(weight * part)``; `task` and `aux` are the cross-entropies of
+    the student's logits and auxiliary logits, resized to the labels, over pixels other than ``IGNORE_INDEX``.
+
+    Args:
+        student: Any network. It stays as it is and is at hand as ``distiller.student``.
+        terms: Distillation losses. Empty: the student is trained alone, and no teacher is needed.
+        features: As in `Teacher`, for the student.
+        logits: As in `Teacher`.
+        mean: As in `Teacher`; None if your images are normalised already.
+        std: As in `Teacher`.
+        bgr: As in `Teacher`.
+        teacher: Read at construction for its widths, so that every name and shape is checked at once; it
+            does not become a part of the distiller. Without it, parameters of terms that depend on the
+            teacher's width take shape at the first step.
+        aux_weight: Weight of the auxiliary cross-entropy, where the student has such logits. Default 0.4.
+
+    Raises:
+        ValueError: If a loss, a field, a weight or an option does not exist, or widths do not fit.
+
+    Example:
+        >>> student = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 5, 1))
+        >>> big = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 5, 1))
+        >>> teacher = Teacher(big, features={"deep": "0"})
+        >>> mimic = Term("af_dcd", on="deep", weight={"mimic": 1.0, "contrast": 0.1},
+        ...              options={"groups": 2, "pool_size": 1, "reduction": "mean"})
+        >>> distiller = Distiller(student, terms=[Term("kd"), mimic], features={"deep": "0"}, teacher=teacher)
+        >>> images, labels = torch.rand(2, 3, 16, 16), torch.randint(0, 5, (2, 16, 16))
+        >>> sorted(distiller(images, labels, teacher(images)).parts)
+        ['af_dcd.contrast', 'af_dcd.mimic', 'kd', 'task']
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        terms: Sequence[Term] = (),
+        *,
+        features: Mapping[str, str] | Sequence[str] | None = None,
+        logits: LogitsOf | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        bgr: bool = False,
+        teacher: Teacher | None = None,
+        aux_weight: float = 0.4,
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self.tapped = Tapped(
+            student, role="student", features=features, logits=logits, mean=mean, std=std, bgr=bgr, size=None
+        )
+        self.aux_weight = aux_weight
+        self.losses = nn.ModuleDict()
+        self._bound: dict[str, _BoundTerm] = {}
+        self._unsized: dict[str, Term] = {}
+        for term in terms:
+            self._add(term, teacher)
+
+    def _add(self, term: Term, teacher: Teacher | None) -> None:
+        kind = _loss_class(term)
+        name = term.name or (term.loss if isinstance(term.loss, str) else kind.__name__)
+        if name in self._bound or name in ("task", "aux") or "." in name:
+            raise ValueError(f"`name` of a term must be new and without dots; got {name!r}. Give `name=` to the term.")
+        field = term.on or ("logits" if getattr(kind, "on", "logits") == "logits" else None)
+        if field is None:
+            raise ValueError(
+                f"`on` of the term {name!r} must name a feature of `features=`; got None. "
+                f"{nearest('', self.tapped.taps)}"
+            )
+        teacher_field = term.teacher_on or field
+        weights = _part_weights(term, kind, name)
+        student_channels = _width(self.tapped, field)
+        teacher_channels = None if teacher is None else _width(teacher.tapped, teacher_field)
+        loss = _make_loss(term, kind, name, student_channels, teacher_channels)
+        if loss is None:
+            self._unsized[name] = term
+            loss = _unsized_twin(term, kind, name)
+        self.losses[name] = loss
+        self._bound[name] = _BoundTerm(field, teacher_field, weights, bool(getattr(loss, "uses_labels", False)))
+        if field == "logits" == teacher_field and None not in (student_channels, teacher_channels):
+            _same_classes(name, student_channels, teacher_channels)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of every part of the loss, by its name in ``StepOutput.parts``."""
+        named = {part: weight for term in self._bound.values() for part, weight in term.weights.items()}
+        return {"task": 1.0, "aux": self.aux_weight, **named}
+
+    def forward(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        teacher_output: SegOutput | None = None,
+        *,
+        num_valid: Tensor | None = None,
+    ) -> StepOutput:
+        """One batch: student, task loss, every term, and their weighted sum.
+
+        Args:
+            images: (B, 3, H, W), RGB in [0, 1], or normalised already if ``mean`` and ``std`` are None.
+            labels: (B, H, W) int64; None to learn from the teacher alone.
+            teacher_output: What the teacher said to the same images; needed if there are terms.
+            num_valid: Scalar, how many labelled pixels the task loss is divided by. Default: those in
+                ``labels``. A loop over several processes or micro-batches gives the mean count over all of
+                them, so that the average of their gradients is that of the whole batch.
+
+        Raises:
+            ValueError: If a term has no teacher output or the teacher's output has no such field.
+        """
+        output: SegOutput = self.tapped(self.student, images)
+        parts: dict[str, Tensor] = {}
+        if labels is not None:
+            parts["task"] = _cross_entropy(output.logits, labels, num_valid)
+            if output.aux_logits is not None and self.aux_weight:
+                parts["aux"] = _cross_entropy(output.aux_logits, labels, num_valid)
+        for name, term in self._bound.items():
+            parts.update(self._distil(name, term, output, teacher_output, labels))
+        if not parts:
+            raise ValueError("a step must have labels or terms; got neither.")
+        weights = self.weights
+        loss = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+        return StepOutput(loss, parts, output)
+
+    def _distil(
+        self,
+        name: str,
+        term: _BoundTerm,
+        student: SegOutput,
+        teacher: SegOutput | None,
+        labels: Tensor | None,
+    ) -> dict[str, Tensor]:
+        if teacher is None:
+            raise ValueError(f"`teacher_output` must be given for the term {name!r}; got None. Pass `teacher(images)`.")
+        inputs = [
+            _field(student, term.student_field, name, "student"),
+            _field(teacher, term.teacher_field, name, "teacher").detach(),
+        ]
+        if name in self._unsized:
+            self._size(name, inputs[0], inputs[1])
+        if term.uses_labels:
+            if labels is None:
+                raise ValueError(f"`labels` must be given for the term {name!r}; got None.")
+            inputs.append(labels)
+        value = self.losses[name](*inputs)
+        values = value._asdict() if hasattr(value, "_asdict") else {"": value}
+        return {f"{name}.{part}" if part else name: scalar for part, scalar in values.items()}
+
+    def _size(self, name: str, student: Tensor, teacher: Tensor) -> None:
+        """Give the parameters of a term their shapes, in place: an optimizer may hold them already."""
+        term = self._unsized.pop(name)
+        loss = _make_loss(term, _loss_class(term), name, student.shape[1], teacher.shape[1])
+        assert loss is not None
+        waiting = dict(self.losses[name].named_parameters())
+        for path, parameter in list(loss.named_parameters()):
+            owner, _, leaf = path.rpartition(".")
+            slot = waiting[path]
+            assert isinstance(slot, UninitializedParameter)
+            slot.materialize(parameter.shape, device=student.device, dtype=parameter.dtype)
+            slot.data.copy_(parameter.data)
+            setattr(loss.get_submodule(owner), leaf, slot)
+        self.losses[name] = loss.to(student.device).train(self.training)
+
+
+def _loss_class(term: Term) -> type[nn.Module]:
+    if isinstance(term.loss, nn.Module):
+        return type(term.loss)
+    if term.loss not in LOSSES:
+        raise ValueError(
+            f"`loss` must be one of LOSSES or a module; got {term.loss!r}. {nearest(term.loss, list(LOSSES))}"
+        )
+    return LOSSES[term.loss]
+
+
+def _make_loss(
+    term: Term, kind: type[nn.Module], name: str, student_channels: int | None, teacher_channels: int | None
+) -> nn.Module | None:
+    """The loss module of a term, or None while a width that it needs is unknown."""
+    if isinstance(term.loss, nn.Module):
+        return term.loss
+    known = list(inspect.signature(kind).parameters)
+    widths = {"student_channels": student_channels, "teacher_channels": teacher_channels}
+    options = {key: value for key, value in widths.items() if key in known} | dict(term.options)
+    for key in options:
+        if key not in known:
+            raise ValueError(
+                f"the loss {term.loss!r} of the term {name!r} has no option {key!r}. {nearest(key, known)}"
+            )
+    return None if None in (options.get(key, 0) for key in widths) else kind(**options)
+
+
+def _unsized_twin(term: Term, kind: type[nn.Module], name: str) -> nn.Module:
+    """The loss with every parameter waiting for its shape; its options are checked by building it once."""
+    groups = int(term.options.get("groups", 16))
+    loss = _make_loss(term, kind, name, groups, groups)
+    assert loss is not None
+    for path, _ in list(loss.named_parameters()):
+        owner, _, leaf = path.rpartition(".")
+        setattr(loss.get_submodule(owner), leaf, UninitializedParameter())
+    return loss
+
+
+def _part_weights(term: Term, kind: type[nn.Module], name: str) -> dict[str, float]:
+    parts: tuple[str, ...] = getattr(kind, "parts", ())
+    if not parts and not isinstance(term.weight, Mapping):
+        return {name: float(term.weight)}
+    if not parts or not isinstance(term.weight, Mapping) or set(term.weight) != set(parts):
+        wanted = f"a weight for each of {', '.join(parts)}" if parts else "one number"
+        raise ValueError(f"`weight` of the term {name!r} must be {wanted}; got {term.weight!r}.")
+    return {f"{name}.{part}": float(term.weight[part]) for part in parts}
+
+
+def _width(tapped: Tapped, field: str) -> int | None:
+    """Channels of a field; None where a probe could not tell."""
+    if field == "logits":
+        return tapped.num_classes
+    if field not in tapped.taps:
+        raise ValueError(
+            f"`on` must be 'logits' or a feature of the {tapped.role}; got {field!r}. "
+            f"{nearest(field, ['logits', *tapped.taps])} Name it in `features=`."
+        )
+    return tapped.channels.get(field)
+
+
+def _field(output: SegOutput, field: str, term: str, role: str) -> Tensor:
+    if field == "logits":
+        return output.logits
+    if field not in output.features:
+        raise ValueError(
+            f"the term {term!r} reads {field!r} from the {role}, whose output has no such feature. "
+            f"{nearest(field, list(output.features))} Name it in the {role}'s `features=`."
+        )
+    return output.features[field]
+
+
+def _same_classes(name: str, student: int | None, teacher: int | None) -> None:
+    if student != teacher:
+        raise ValueError(
+            f"the term {name!r} compares logits, so student and teacher must have the same classes; "
+            f"got {student} and {teacher}. Distil features instead, or retrain one of them."
+        )
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, num_valid: Tensor | None) -> Tensor:
+    """Mean over labelled pixels, in float32; zero with a gradient where no pixel has a label."""
+    with torch.autocast(logits.device.type, enabled=False):
+        logits = resize_logits(logits.to(torch.promote_types(logits.dtype, torch.float32)), labels.shape[-2:])
+        total = F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="sum")
+        count = (labels != IGNORE_INDEX).sum() if num_valid is None else num_valid
+        return total / count.clamp_min(1)

@@ -1,0 +1,109 @@
+"""Everything needed to continue, in one safetensors file that is replaced in one step.
+
+A crash at any moment leaves the old file or the new one. There is no random state in it: the loop seeds itself
+at every step from (seed, step, process), see `engine.train`.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+FORMAT = "segdistill-checkpoint-1"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be written or read; the message says why."""
+
+
+class Checkpoint(NamedTuple):
+    """A file's content.
+
+    Attributes:
+        model: State of the distiller.
+        optimizer: Tensors by ``<parameter index>.<name>``.
+        extra: Other tensors, as given to `save`.
+        progress: JSON values, as given to `save`.
+    """
+
+    model: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    extra: dict[str, Tensor]
+    progress: dict[str, Any]
+
+
+def save(
+    path: Path,
+    *,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    extra: dict[str, Tensor],
+    progress: dict[str, Any],
+) -> None:
+    """Write a checkpoint atomically.
+
+    Raises:
+        CheckpointError: If a weight is not finite: the file on disk stays the last good one.
+    """
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{name.removeprefix('model.')} is not finite; {path} is left as it was.")
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items() if isinstance(v, Tensor)}
+    tensors |= {f"extra.{name}": tensor for name, tensor in extra.items()}
+    write_safetensors(path, tensors, {"format": FORMAT, "progress": json.dumps(progress)})
+
+
+def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors so that a reader, or a crash, sees the old file or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.tmp")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, scratch, metadata)
+    with scratch.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(scratch, path)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint to the CPU.
+
+    Raises:
+        CheckpointError: If it is missing, damaged or something else.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist: the run saved nothing to continue from.")
+    groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "extra": {}}
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            for name in file.keys():  # noqa: SIM118  (not a mapping)
+                group, _, rest = name.partition(".")
+                groups.setdefault(group, {})[rest] = file.get_tensor(name)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a readable checkpoint ({error}).") from None
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(f"{path} must be of format {FORMAT}; got {metadata.get('format')!r}.")
+    return Checkpoint(groups["model"], groups["optimizer"], groups["extra"], json.loads(metadata["progress"]))
+
+
+def restore(checkpoint: Checkpoint, *, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put weights and optimizer state back.
+
+    Raises:
+        CheckpointError: If the checkpoint is of another model.
+    """
+    try:
+        model.load_state_dict(checkpoint.model)
+    except RuntimeError as error:
+        raise CheckpointError(f"the checkpoint is of another model: {error}") from None
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in checkpoint.optimizer.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

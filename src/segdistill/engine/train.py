@@ -1,0 +1,316 @@
+"""The training loop: built objects and plain numbers in, a trained student and a run folder out.
+
+Exact resume rests on three rules. Data, augmentation, dropout and masks are functions of (seed, step, process):
+the loop seeds torch anew at every step. State is saved at step ends only. ``metrics.jsonl`` holds nothing that
+depends on the clock, and on resume loses the lines of steps that are done again.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from segdistill import rundir
+from segdistill.distill import Distiller, Teacher
+from segdistill.engine import checkpoint
+from segdistill.engine.evaluate import to_device
+from segdistill.engine.optim import set_lr
+from segdistill.engine.signals import Stopped, StopSignal
+from segdistill.types import IGNORE_INDEX, Batch, StepOutput
+
+logger = logging.getLogger(__name__)
+
+STOP_POLL_STEPS = 10  # several processes agree on a stop this often; asking costs a host synchronisation
+
+
+class NotFiniteError(RuntimeError):
+    """A loss became NaN or infinite; the message names the term and the step."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Numbers of a run; meanings and defaults are those of ``config.TrainConfig`` and ``OptimConfig``.
+
+    Attributes:
+        lr: Learning rate as a function of the step, counted from 0.
+    """
+
+    iterations: int
+    seed: int
+    lr: Callable[[int], float]
+    batch_size: int
+    accumulate: int = 1
+    precision: torch.dtype = torch.float32
+    val_every: int = 800
+    save_every: int = 800
+    log_every: int = 50
+    clip: float | None = None
+    clip_terms: float | None = None
+    freeze_bn: bool = False
+
+
+@dataclass
+class Progress:
+    """How far a run is; saved with every checkpoint.
+
+    Attributes:
+        step: Steps done.
+        best_step: Step of the best validation, 0 before the first.
+        best_miou: Its mIoU.
+        seconds: Wall-clock of all parts of the run.
+    """
+
+    step: int = 0
+    best_step: int = 0
+    best_miou: float = -1.0
+    seconds: float = 0.0
+    val: dict[str, Any] = field(default_factory=dict)
+
+
+def train(
+    distiller: Distiller,
+    teacher: Teacher | None,
+    loader: Callable[[int], Iterable[Batch]],
+    optimizer: torch.optim.Optimizer,
+    plan: Plan,
+    *,
+    run: Path,
+    accelerator: Accelerator,
+    validate: Callable[[], dict[str, Any]] | None = None,
+    resume: bool = False,
+    on_log: Callable[[dict[str, Any]], None] | None = None,
+) -> Progress:
+    """Train until ``plan.iterations`` steps are done.
+
+    Args:
+        distiller: Student and terms, on the accelerator's device.
+        teacher: Needed if the distiller has terms.
+        loader: Gives the micro-batches of this process from a step on.
+        optimizer: Over the distiller's parameters.
+        plan: The numbers.
+        run: Run folder.
+        accelerator: Device and processes.
+        validate: Scores the student; returns ``{"miou", ...}`` as it shall stand in ``metrics.jsonl``.
+        resume: Continue from the folder's last checkpoint; start anew if it has none.
+        on_log: Called with every record, training and validation, with timing added.
+
+    Raises:
+        NotFiniteError: If a loss is NaN or infinite.
+        Stopped: If SIGINT or SIGTERM came; the state is saved.
+    """
+    progress, meter = Progress(), Meter(accelerator.device)
+    if resume and (run / rundir.LAST).is_file():
+        saved = checkpoint.load(run / rundir.LAST)
+        checkpoint.restore(saved, model=distiller, optimizer=optimizer)
+        progress = Progress(**saved.progress["run"])
+        meter.restore(saved.extra, saved.progress["parts"])
+    if accelerator.is_main_process:
+        for name in (rundir.METRICS, rundir.TIMING):
+            rundir.drop_records_after(run / name, progress.step)
+    loop = _Loop(distiller, accelerator.prepare_model(distiller), teacher, optimizer, plan, accelerator)
+    clock = _Clock(progress.seconds, progress.step, plan.batch_size)
+
+    def report(record: dict[str, Any]) -> None:
+        if accelerator.is_main_process:
+            timing = {"step": progress.step, **clock.lap(progress.step)}
+            rundir.append_record(run / rundir.METRICS, record)
+            rundir.append_record(run / rundir.TIMING, timing)
+            if on_log is not None:
+                on_log({**record, **timing})
+
+    def save(path: str) -> None:
+        meter.check()
+        progress.seconds = clock.seconds()
+        if accelerator.is_main_process:
+            checkpoint.save(
+                run / path,
+                model=distiller,
+                optimizer=optimizer,
+                extra=meter.state(),
+                progress={"run": vars(progress), "parts": meter.names},
+            )
+
+    batches: Iterator[Batch] = iter(loader(progress.step))
+    with StopSignal() as stop:
+        while progress.step < plan.iterations:
+            lr = plan.lr(progress.step)
+            loop.step(progress.step, lr, batches, meter)
+            progress.step += 1
+            last = progress.step == plan.iterations
+            if progress.step % plan.log_every == 0 or last:
+                report({"step": progress.step, "lr": lr, **meter.flush(accelerator)})
+            if validate is not None and (progress.step % plan.val_every == 0 or last):
+                meter.check()
+                val = validate()
+                report({"step": progress.step, "val": val})
+                if val["miou"] > progress.best_miou:
+                    progress.best_step, progress.best_miou, progress.val = progress.step, val["miou"], val
+                    save(rundir.BEST)
+            stopping = _agree_on_stop(stop, progress.step, accelerator)
+            if progress.step % plan.save_every == 0 or last or stopping:
+                save(rundir.LAST)
+            if stopping and not last:
+                raise Stopped(progress.step, stopping)
+    return progress
+
+
+class _Loop:
+    """One optimizer step over its micro-batches."""
+
+    def __init__(
+        self,
+        distiller: Distiller,
+        model: nn.Module,
+        teacher: Teacher | None,
+        optimizer: torch.optim.Optimizer,
+        plan: Plan,
+        accelerator: Accelerator,
+    ) -> None:
+        self.distiller, self.model, self.teacher = distiller, model, teacher
+        self.optimizer, self.plan, self.accelerator = optimizer, plan, accelerator
+
+    def step(self, step: int, lr: float, batches: Iterator[Batch], meter: "Meter") -> None:
+        """Run step number ``step``, counted from 0."""
+        plan, accelerator = self.plan, self.accelerator
+        torch.manual_seed(step_seed(plan.seed, step, accelerator.process_index))
+        set_train_mode(self.model, freeze_bn=plan.freeze_bn)
+        set_lr(self.optimizer, lr)
+        micro_batches = [to_device(next(batches), accelerator.device) for _ in range(plan.accumulate)]
+        num_valid = torch.stack([(batch.target != IGNORE_INDEX).sum() for batch in micro_batches]).float().mean()
+        if accelerator.num_processes > 1:
+            num_valid = accelerator.reduce(num_valid, reduction="mean")
+        for index, batch in enumerate(micro_batches):
+            last = index == plan.accumulate - 1
+            with nullcontext() if last else accelerator.no_sync(self.model):
+                output = self._forward(batch, num_valid)
+                meter.add(output, step, 1 / plan.accumulate)
+                accelerator.backward(output.loss / plan.accumulate)
+        if accelerator.device.type == "cpu":  # looking is free here, and spares the weights the bad step
+            meter.check()
+        if plan.clip is not None:
+            nn.utils.clip_grad_norm_(self.distiller.parameters(), plan.clip)
+        if plan.clip_terms is not None:
+            nn.utils.clip_grad_norm_(self.distiller.losses.parameters(), plan.clip_terms)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _forward(self, batch: Batch, num_valid: Tensor) -> StepOutput:
+        with autocast(self.accelerator.device, self.plan.precision):
+            teacher_output = None if self.teacher is None else self.teacher(batch.image)
+            output: StepOutput = self.model(batch.image, batch.target, teacher_output, num_valid=num_valid)
+        return output
+
+
+class Meter:
+    """Running means of the loss and its parts, kept on the device until they are asked for."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.names: list[str] = []
+        self.sums = torch.zeros(0, dtype=torch.float64, device=device)
+        self.count = 0.0
+        self.first_bad = torch.zeros(0, dtype=torch.int64, device=device)
+
+    def add(self, output: StepOutput, step: int, share: float) -> None:
+        """Take in one micro-batch, which is ``share`` of a step."""
+        if not self.names:
+            self.names = [*output.parts, "loss"]
+            self.sums = torch.zeros(len(self.names), dtype=torch.float64, device=self.device)
+        if not len(self.first_bad):
+            self.first_bad = torch.full((len(self.names),), -1, device=self.device)
+        values = torch.stack([part.detach().double() for part in (*output.parts.values(), output.loss)])
+        self.sums += share * values
+        self.count += share
+        bad = ~torch.isfinite(values) & (self.first_bad < 0)
+        self.first_bad = torch.where(bad, step + 1, self.first_bad)
+
+    def check(self) -> None:
+        """Raise `NotFiniteError` if a part was ever not finite: a host synchronisation on a GPU."""
+        bad = {name: step for name, step in zip(self.names, self.first_bad.tolist(), strict=False) if step >= 0}
+        if bad:
+            first = min(bad.values())
+            terms = ", ".join(f"`{name}`" for name, step in bad.items() if step == first and name != "loss")
+            raise NotFiniteError(
+                f"{terms or '`loss`'} is not finite at step {first}. The last good checkpoint is kept. "
+                "Lower the weight of the term or the learning rate, or set optim.clip."
+            )
+
+    def flush(self, accelerator: Accelerator) -> dict[str, Any]:
+        """Means since the last call, over all processes; the one host copy of a logged step."""
+        self.check()
+        means = self.sums / max(self.count, 1e-9)
+        if accelerator.num_processes > 1:
+            means = accelerator.reduce(means, reduction="mean")
+        parts = dict(zip(self.names, means.tolist(), strict=True))
+        self.sums = torch.zeros_like(self.sums)
+        self.count = 0.0
+        return {"loss": parts.pop("loss"), "parts": parts}
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors to save."""
+        return {"meter.sums": self.sums, "meter.count": torch.tensor(self.count, dtype=torch.float64)}
+
+    def restore(self, state: dict[str, Tensor], names: list[str]) -> None:
+        """Put saved tensors back."""
+        self.names = names
+        self.sums = state["meter.sums"].to(self.device)
+        self.count = state["meter.count"].item()
+
+
+class _Clock:
+    """Wall-clock of a run, over its interruptions."""
+
+    def __init__(self, seconds_before: float, step: int, batch_size: int) -> None:
+        self.start = time.perf_counter() - seconds_before
+        self.last_step, self.last_time = step, time.perf_counter()
+        self.batch_size = batch_size
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.start
+
+    def lap(self, step: int) -> dict[str, float]:
+        now = time.perf_counter()
+        lap: dict[str, float] = {"seconds": round(self.seconds(), 3)}
+        if step > self.last_step:
+            lap["images_per_s"] = round((step - self.last_step) * self.batch_size / (now - self.last_time), 2)
+        self.last_step, self.last_time = step, now
+        return lap
+
+
+def step_seed(seed: int, step: int, process: int) -> int:
+    """A 63-bit seed of (seed, step, process), far from those of neighbouring steps."""
+    value = (seed << 40) ^ (step << 12) ^ process
+    for factor in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB):  # the splitmix64 finalizer
+        value = ((value ^ (value >> 30)) * factor) & (2**64 - 1)
+    return (value ^ (value >> 31)) >> 1
+
+
+def set_train_mode(model: nn.Module, *, freeze_bn: bool) -> None:
+    """Training mode, with BatchNorm left at its statistics if asked."""
+    model.train()
+    if freeze_bn:
+        for module in model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[Any]:
+    """Autocast to bfloat16, or nothing for float32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
+
+
+def _agree_on_stop(stop: StopSignal, step: int, accelerator: Accelerator) -> int:
+    """The signal that stops the run after this step, the same in all processes; 0 to go on."""
+    if accelerator.num_processes == 1:
+        return stop.received
+    if step % STOP_POLL_STEPS:
+        return 0
+    flag = accelerator.reduce(torch.tensor(float(stop.received), device=accelerator.device), reduction="sum")
+    return int(stop.received or (15 if flag.item() else 0))

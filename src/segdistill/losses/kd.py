@@ -1,0 +1,128 @@
+"""Logits distillation: the student's class probabilities follow the teacher's, pixel by pixel."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segdistill.losses._resize import match_labels, match_size
+from segdistill.ops._checks import check_map, check_positive, check_together
+from segdistill.ops._precision import without_autocast, working_dtype
+from segdistill.types import IGNORE_INDEX
+
+
+def kd(student: Tensor, teacher: Tensor, labels: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
+    r"""Measure how far the student's class probabilities are from the teacher's.
+
+    The Kullback-Leibler divergence of softened probabilities, averaged over pixels; zero exactly where
+    both agree, and blind to a constant added to all logits of a pixel:
+
+    .. math::
+        \frac{T^2}{n} \sum_i \mathrm{KL}(p_i \,\|\, q_i), \quad
+        p = \mathrm{softmax}(t / T), \; q = \mathrm{softmax}(s / T)
+
+    Args:
+        student: Logits (B, K, h, w), resized bilinearly to the teacher's size if needed.
+        teacher: Logits (B, K, H, W), treated as constant.
+        labels: (B, H', W') integers, resized by nearest neighbour; pixels of ``IGNORE_INDEX`` do not count.
+            None: every pixel counts.
+        temperature: T, above 0. Larger values weigh the unlikely classes more.
+
+    Returns:
+        Scalar in nats, float32 or more; zero with a zero gradient where no pixel counts.
+
+    Raises:
+        ValueError: If classes, batches or the shape of the labels differ, or T is not positive.
+
+    Source:
+        Hinton et al. 2015. With T = 1 and no labels it equals the logits loss of the authors of Af-DCD,
+        which counts ignored pixels and padded borders too.
+
+    Example:
+        >>> logits = torch.randn(2, 19, 8, 8)
+        >>> abs(kd(logits, logits + 1).item()) < 1e-6
+        True
+    """
+    check_positive("temperature", temperature)
+    _check_logits(student, teacher)
+    with without_autocast(teacher):
+        dtype = working_dtype(student, teacher)
+        teacher = teacher.detach().to(dtype)
+        student = match_size(student.to(dtype), teacher)
+        divergence = F.kl_div(
+            F.log_softmax(student / temperature, dim=1),
+            F.softmax(teacher / temperature, dim=1),
+            reduction="none",
+        ).sum(dim=1)
+        if labels is None:
+            return divergence.mean() * temperature**2
+        counts = match_labels(_checked_labels(labels, teacher), teacher) != IGNORE_INDEX
+        return torch.where(counts, divergence, 0.0).sum() / counts.sum().clamp_min(1) * temperature**2
+
+
+class KDLoss(nn.Module):
+    """Logits distillation as a module; the formula is that of :func:`kd`.
+
+    Args:
+        temperature: Softens both distributions; above 0.
+        labelled_only: Count only pixels whose label is not ``IGNORE_INDEX``. By default all count, as the
+            teacher has an opinion on each.
+
+    Raises:
+        ValueError: If the temperature is not positive.
+
+    Example:
+        >>> loss = KDLoss(temperature=4.0)
+        >>> loss(torch.randn(1, 5, 4, 4), torch.randn(1, 5, 4, 4)).shape
+        torch.Size([])
+    """
+
+    on: ClassVar[str] = "logits"
+    parts: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, temperature: float = 1.0, labelled_only: bool = False) -> None:
+        super().__init__()
+        check_positive("temperature", temperature)
+        self.temperature = temperature
+        self.labelled_only = labelled_only
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether ``forward`` needs the labels."""
+        return self.labelled_only
+
+    def forward(self, student: Tensor, teacher: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the divergence of the student's logits (B, K, h, w) from the teacher's, a scalar.
+
+        Args:
+            student: Logits of the student.
+            teacher: Logits of the teacher, same classes.
+            labels: (B, H, W); read only where ``labelled_only``.
+
+        Raises:
+            ValueError: If shapes do not fit, or labels are needed and missing.
+        """
+        if self.labelled_only and labels is None:
+            raise ValueError("`labels` must be given where `labelled_only` is set; got None.")
+        return kd(student, teacher, labels if self.labelled_only else None, temperature=self.temperature)
+
+
+def _check_logits(student: Tensor, teacher: Tensor) -> None:
+    check_map("student", student)
+    check_map("teacher", teacher)
+    check_together(student, teacher)
+    if student.shape[1] != teacher.shape[1]:
+        raise ValueError(
+            f"`teacher` must have the classes of `student`; got {teacher.shape[1]} and {student.shape[1]}. "
+            "Logits can be distilled only between networks with one class table; distil features instead."
+        )
+
+
+def _checked_labels(labels: Tensor, teacher: Tensor) -> Tensor:
+    if labels.ndim != 3 or labels.shape[0] != teacher.shape[0] or labels.is_floating_point():
+        raise ValueError(
+            f"`labels` must be integers (B, H, W) for {teacher.shape[0]} images; "
+            f"got {labels.dtype} of shape {tuple(labels.shape)}."
+        )
+    return labels

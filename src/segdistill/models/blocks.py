@@ -1,0 +1,62 @@
+"""The layers that the heads share."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Head(nn.Module):
+    """What turns the deepest backbone map into the map that the classifier reads.
+
+    Attributes:
+        out_channels: Width of the map that ``forward`` returns; its size is that of the input.
+    """
+
+    out_channels: int
+
+
+class PooledBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation of globally pooled maps that also trains with one image.
+
+    One value per channel has no variance, so ``nn.BatchNorm2d`` refuses it in training. Here, and only
+    in that case, the running statistics normalise as in evaluation and are left as they are. With two
+    images or more, in evaluation, and in the state dict it is ``nn.BatchNorm2d``.
+
+    Source:
+        Differs from the authors' code, which fails with one image per process unless the statistics are
+        synchronised between processes.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise (B, C, H, W) maps."""
+        if self.training and input.numel() == input.shape[1]:
+            return F.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        return super().forward(input)
+
+
+def conv_block(
+    in_channels: int, out_channels: int, kernel_size: int = 1, *, dilation: int = 1
+) -> nn.Sequential:
+    """Convolution that keeps the map size, batch normalisation, ReLU; no bias before the normalisation."""
+    padding = dilation * (kernel_size // 2)
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+def pooled_block(in_channels: int, out_channels: int, bins: int) -> nn.Sequential:
+    """Average over ``bins`` x ``bins`` cells, 1x1 convolution, batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.AdaptiveAvgPool2d(bins),
+        nn.Conv2d(in_channels, out_channels, 1, bias=False),
+        PooledBatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+def upsample(maps: Tensor, like: Tensor) -> Tensor:
+    """Resize maps to the height and width of ``like``: bilinear, corners aligned."""
+    return F.interpolate(maps, size=like.shape[-2:], mode="bilinear", align_corners=True)

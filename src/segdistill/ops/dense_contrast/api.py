@@ -1,0 +1,182 @@
+"""Dense contrast: checks the arguments, chooses the implementation, calls it."""
+
+import logging
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from torch import Tensor
+
+from segdistill.ops._checks import (
+    check_choice,
+    check_count,
+    check_map,
+    check_positive,
+    check_size,
+    check_together,
+)
+from segdistill.ops._precision import working_dtype
+from segdistill.ops.dense_contrast.reference import dense_contrast_reference
+
+Distance = Literal["l1", "l2", "cosine"]
+Negatives = Literal["other_groups", "omni", "channel", "spatial"]
+Impl = Literal["auto", "reference", "fused"]
+
+_logger = logging.getLogger(__name__)
+_warned: set[tuple[tuple[int, int], tuple[int, int]]] = set()
+
+
+def dense_contrast(
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    groups: int = 16,
+    patch_size: Sequence[int] = (4, 4),
+    temperature: float = 0.07,
+    distance: Distance = "l1",
+    negatives: Negatives = "other_groups",
+    impl: Impl = "auto",
+) -> Tensor:
+    r"""Tell every cell of the student which cell of the teacher it should be nearest to.
+
+    Both maps are cut into patches of N positions, and the channels into G contiguous groups: a patch holds
+    N * G cells of C / G numbers. Anchor is a student cell, positive the teacher's cell at the same place,
+    negatives are other teacher cells of the same patch. The value is at least 0 and approaches it where
+    each student cell is much nearer to its own teacher cell than to the others; no augmented view and no
+    memory is involved. With :math:`d` the distance and :math:`\tau` the temperature:
+
+    .. math::
+        \frac{1}{B H' W'} \sum_a -\log
+        \frac{e^{-d(s_a, t_a) / \tau}}{e^{-d(s_a, t_a) / \tau} + \sum_{u \in N(a)} e^{-d(s_a, t_u) / \tau}}
+
+    where H', W' is the largest top-left part of the map that whole patches tile; the rest does not count.
+    It is a mean over positions and a **sum over groups**.
+
+    Args:
+        student: Map (B, C, H, W), any floating dtype.
+        teacher: Map of the same shape; treated as a constant.
+        groups: Number of channel groups G; divides C. Without effect where ``negatives="spatial"``.
+        patch_size: Height and width of a patch, in cells of the map.
+        temperature: Divides the distances; above 0. Its unit is that of the distance.
+        distance: ``"l1"`` (sum of absolute differences), ``"l2"`` (Euclidean, not squared) or ``"cosine"``
+            (1 - cosine similarity; a zero vector has similarity 0 with everything).
+        negatives: ``"other_groups"`` (other channel groups, every position of the patch: N (G - 1)),
+            ``"omni"`` (every other cell of the patch: N G - 1), ``"channel"`` (other groups of the same
+            position: G - 1) or ``"spatial"`` (cells are whole C-vectors, other positions: N - 1).
+        impl: ``"auto"``, ``"reference"`` or ``"fused"``. The fused kernel is not part of this release.
+
+    Returns:
+        Scalar in nats, float32 or more; a zero with a graph, and one logged warning for each map size,
+        where no whole patch fits.
+
+    Raises:
+        ValueError: If shapes, names or numbers do not fit, or if no cell would have a negative.
+        RuntimeError: If ``impl="fused"``: an explicit request never falls back.
+
+    Note:
+        Computed in at least float32 with autocast off. With ``other_groups`` and ``omni`` it holds
+        B H' W' N G^2 distances; the backward pass on a GPU needs C / G times that (``torch.cdist``).
+
+    Source:
+        Af-DCD, NeurIPS 2023, arXiv 2312.04168. ``other_groups`` with ``l1`` is what the authors' code
+        computes, factor 1. ``omni``, ``channel`` and ``spatial`` follow the paper's figure; the authors
+        published no code for them.
+
+    Example:
+        >>> import torch
+        >>> maps = torch.rand(2, 32, 9, 8)
+        >>> dense_contrast(maps, maps.flip(0), groups=8).shape
+        torch.Size([])
+    """
+    check_map("student", student)
+    check_map("teacher", teacher)
+    check_together(student, teacher)
+    if student.shape != teacher.shape:
+        raise ValueError(
+            f"`teacher` must have the shape of `student`; got {tuple(teacher.shape)} and "
+            f"{tuple(student.shape)}. Project and resize the student first."
+        )
+    patch_size = check_options(
+        student.shape[1],
+        groups,
+        patch_size,
+        temperature=temperature,
+        distance=distance,
+        negatives=negatives,
+        impl=impl,
+    )
+    height, width = (size // patch * patch for size, patch in zip(student.shape[2:], patch_size, strict=True))
+    if height == 0 or width == 0:
+        _warn_no_patch((student.shape[2], student.shape[3]), patch_size)
+        return student.flatten()[:0].sum(dtype=working_dtype(student, teacher))
+    return dense_contrast_reference(
+        student[..., :height, :width],
+        teacher[..., :height, :width].detach(),
+        groups=groups,
+        patch_size=patch_size,
+        temperature=temperature,
+        distance=distance,
+        negatives=negatives,
+    )
+
+
+def check_options(
+    channels: int,
+    groups: int,
+    patch_size: Sequence[int],
+    *,
+    temperature: float,
+    distance: str,
+    negatives: str,
+    impl: str,
+) -> tuple[int, int]:
+    """Check what can be checked before a map is seen, and return the patch size as a tuple.
+
+    Raises:
+        ValueError: If a name is unknown, a number out of range, or no cell would have a negative.
+        RuntimeError: If ``impl="fused"``.
+    """
+    check_choice("distance", distance, get_args(Distance))
+    check_choice("negatives", negatives, get_args(Negatives))
+    check_choice("impl", impl, get_args(Impl))
+    check_count("groups", groups)
+    check_positive("temperature", temperature)
+    patch_size = check_size("patch_size", patch_size)
+    if negatives != "spatial" and channels % groups:
+        raise ValueError(f"`groups` must divide the number of channels; got {groups} groups of {channels} channels.")
+    if num_negatives(negatives, groups, patch_size) == 0:
+        raise ValueError(
+            f"`negatives` must leave every cell something to differ from; got {negatives!r} with {groups} "
+            f"group(s) and patches of {patch_size[0]}x{patch_size[1]}. Use more groups or larger patches."
+        )
+    if impl == "fused":
+        raise RuntimeError(
+            "`impl` must be 'auto' or 'reference'; got 'fused'. This release has no fused dense contrast."
+        )
+    return patch_size
+
+
+def num_negatives(negatives: str, groups: int, patch_size: tuple[int, int]) -> int:
+    """Return the number of negatives of one anchor; log(1 + that) is the loss of a blind guess.
+
+    >>> num_negatives("other_groups", 16, (4, 4))
+    240
+    """
+    positions = patch_size[0] * patch_size[1]
+    return {
+        "other_groups": positions * (groups - 1),
+        "omni": positions * groups - 1,
+        "channel": groups - 1,
+        "spatial": positions - 1,
+    }[negatives]
+
+
+def _warn_no_patch(size: tuple[int, int], patch_size: tuple[int, int]) -> None:
+    if (size, patch_size) in _warned:  # a data set with small crops must not fill the log
+        return
+    _warned.add((size, patch_size))
+    _logger.warning(
+        "No patch of %dx%d fits into a map of %dx%d: the contrast is zero there. "
+        "Use larger crops, a smaller `patch_size` or a smaller `pool_size`.",
+        *patch_size,
+        *size,
+    )

@@ -1,0 +1,439 @@
+"""One recipe, from its folder to its result."""
+
+import contextlib
+import json
+import logging
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from PIL import Image
+from torch import Tensor
+
+from segdistill import rundir
+from segdistill.build import Built, build, build_dataset, build_plan, build_protocol, load_predictor
+from segdistill.config import Recipe, dump_recipe, load_recipe
+from segdistill.data import SegmentationDataset, eval_loader, evenly, train_loader
+from segdistill.engine import checkpoint
+from segdistill.engine.evaluate import Segment, evaluate, score
+from segdistill.engine.predict import Predictor
+from segdistill.engine.train import Progress, train
+from segdistill.metrics import Scores
+from segdistill.models.weights import save_student
+from segdistill.types import IGNORE_INDEX, Batch
+
+logger = logging.getLogger(__name__)
+
+REPORTED_PACKAGES = ("segdistill", "torch", "torchvision", "timm", "accelerate", "numpy")
+
+
+def run_recipe(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    on_log: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Train, score and write the run folder; return its ``result.json``.
+
+    Args:
+        recipe: What to do.
+        folder: Run folder; created.
+        resume: Continue in a folder that holds an interrupted run of the same recipe. A complete run is
+            returned as it is.
+        on_log: Called with every training and validation record, on the main process.
+
+    Raises:
+        ValueError: Whatever is wrong with the recipe, the data or the folder, before training starts.
+        NotFiniteError, Stopped: See `engine.train`.
+    """
+    if resume and rundir.is_complete(folder):
+        result: dict[str, Any] = rundir.read_json(folder / rundir.RESULT)
+        return result
+    accelerator = make_accelerator(recipe)
+    with _event_log(folder, accelerator):
+        built = build(recipe)
+        if accelerator.is_main_process:
+            rundir.write_text(folder / rundir.RECIPE, dump_recipe(recipe))
+            rundir.write_json(folder / rundir.ENVIRONMENT, environment(accelerator))
+        runner = Runner(recipe, built, folder, accelerator)
+        progress = runner.train(resume=resume, on_log=on_log)
+        result = runner.finish(progress)
+    accelerator.wait_for_everyone()
+    return result
+
+
+def make_accelerator(recipe: Recipe) -> Accelerator:
+    """Device and processes: alone, or as one of torchrun's."""
+    device = recipe.train.device
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("`train.device` is cuda, but torch sees no GPU here. Set train.device=cpu.")
+    cpu = device == "cpu" or not torch.cuda.is_available()
+    return Accelerator(cpu=cpu, step_scheduler_with_optimizer=False)
+
+
+class Runner:
+    """A run that is built: trains it, scores it, writes it down."""
+
+    def __init__(self, recipe: Recipe, built: Built, folder: Path, accelerator: Accelerator) -> None:
+        self.recipe, self.built, self.folder, self.accelerator = recipe, built, folder, accelerator
+        self.device = accelerator.device
+        self.plan = build_plan(recipe)
+        self.protocol = build_protocol(recipe)
+        self.distiller = built.distiller.to(self.device)
+        self.teacher = None if built.teacher is None else built.teacher.to(self.device)
+        if accelerator.num_processes > 1 and self.device.type == "cuda":
+            self.distiller = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.distiller)
+
+    def train(self, *, resume: bool, on_log: Callable[[dict[str, Any]], None] | None) -> Progress:
+        """The loop, with the validation set as the judge."""
+        val_set = self.built.val_set
+        tracker = self._tracker()
+        distiller = self.distiller
+
+        def segment(image: Tensor) -> Tensor:
+            logits: Tensor = distiller.tapped(distiller.student, image).logits
+            return logits
+
+        def validate() -> dict[str, Any]:
+            assert val_set is not None
+            distiller.eval()
+            return self._score(segment, val_set)._asdict()
+
+        def log(record: dict[str, Any]) -> None:
+            tracker(record)
+            if on_log is not None:
+                on_log(record)
+
+        with contextlib.ExitStack() as stack:
+            return train(
+                distiller,
+                self.teacher,
+                lambda step: stack.enter_context(contextlib.closing(iter(self._batches(step)))),
+                self.built.optimizer,
+                self.plan,
+                run=self.folder,
+                accelerator=self.accelerator,
+                validate=None if val_set is None else validate,
+                resume=resume,
+                on_log=log,
+            )
+
+    def finish(self, progress: Progress) -> dict[str, Any]:
+        """Score the best weights, write student, gallery and result."""
+        built, recipe, accelerator = self.built, self.recipe, self.accelerator
+        accelerator.wait_for_everyone()  # the main process writes the checkpoints
+        best = self.folder / (rundir.BEST if progress.best_step else rundir.LAST)
+        self.distiller.load_state_dict(checkpoint.load(best).model)
+        student: Any = self.distiller.student.eval()
+        labels = built.labels
+        predictor = Predictor(student, labels.names, labels.colors, student.preprocessing)
+        segment = predictor.segmenter()
+        val, split = progress.val or None, built.val_set
+        if built.test_set is not None:
+            val, split = self._score(segment, built.test_set)._asdict(), built.test_set
+        teacher_score = None
+        if self.teacher is not None and split is not None:
+            teacher = self.teacher
+            teacher_score = self._score(lambda image: teacher(image).logits, split).miou
+        result: dict[str, Any] = {
+            "name": recipe.name,
+            "kind": recipe.kind,
+            "seed": recipe.seed,
+            "model": recipe.model.name,
+            "terms": {name: term.model_dump(mode="json") for name, term in recipe.terms.items()},
+            "protocol": None if split is None else self._describe(split),
+            "score": None if val is None else _named(val, labels.names),
+            "best": {
+                "step": progress.best_step,
+                "val_miou": progress.best_miou if progress.best_step else None,
+            },
+            "teacher": None if teacher_score is None else {"name": _teacher_name(recipe), "miou": teacher_score},
+            "params": sum(parameter.numel() for parameter in student.parameters()),
+            "iterations": progress.step,
+            "seconds": round(progress.seconds, 1),
+            "labels": {"names": list(labels.names), "colors": [list(color) for color in labels.colors]},
+        }
+        if accelerator.is_main_process:
+            if split is not None:
+                result["ms_per_image"] = round(1e3 * latency(predictor, eval_loader(split, image_scale=self._scale)), 3)
+                self._gallery(segment, split)
+            save_student(
+                self.folder / rundir.STUDENT,
+                student,
+                labels_json=labels.to_json(),
+                extra={
+                    "image_scale": repr(recipe.data.image_scale),
+                    "recipe": recipe.name,
+                    "score": json.dumps(result["score"] and result["score"]["miou"]),
+                    "protocol": str(result["protocol"]),
+                },
+            )
+            rundir.write_json(self.folder / rundir.RESULT, result)
+        return result
+
+    @property
+    def _scale(self) -> float:
+        return self.recipe.data.image_scale
+
+    def _batches(self, start_step: int) -> Iterable[Batch]:
+        data, accelerator = self.recipe.data, self.accelerator
+        student: Any = self.distiller.student
+        mean = student.preprocessing.mean[::-1] if student.preprocessing.bgr else student.preprocessing.mean
+        return train_loader(
+            self.built.train_set,
+            crop_size=data.crop_size,
+            batch_size=data.batch_size,
+            seed=self.recipe.seed,
+            start_step=start_step,
+            num_steps=self.plan.iterations,
+            num_workers=data.num_workers,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+            accumulate=self.plan.accumulate,
+            image_scale=data.image_scale,
+            fill=tuple(round(255 * value) for value in mean),
+            scale_range=data.scale_range,
+            flip=data.flip,
+            max_faults=data.max_faults,
+            pin_memory=self.device.type == "cuda",
+        )
+
+    def _score(self, segment: Segment, dataset: SegmentationDataset) -> Scores:
+        """Every image once, over all processes."""
+        accelerator = self.accelerator
+        loader = eval_loader(
+            dataset,
+            num_workers=self.recipe.data.num_workers,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+            image_scale=self._scale,
+        )
+        confusion = evaluate(
+            segment,
+            loader,
+            num_classes=self.built.labels.num_classes,
+            device=self.device,
+            protocol=self.protocol,
+            precision=self.plan.precision,
+        )
+        if accelerator.num_processes > 1:
+            confusion = accelerator.reduce(confusion, reduction="sum")
+        return score(confusion, self.protocol)
+
+    def _describe(self, dataset: SegmentationDataset) -> str:
+        text = self.protocol.describe(
+            self.recipe.data.dataset, dataset.split, len(dataset), self.built.labels.num_classes, self._scale
+        )
+        chosen = "weights of the last step"
+        if self.built.val_set is not None:
+            chosen = f"weights chosen on {self.built.val_set.split}"
+        return f"{text}, {chosen}"
+
+    def _gallery(self, segment: Segment, dataset: SegmentationDataset) -> None:
+        """Pictures of evenly spaced images: the image, the truth and the prediction in class colours."""
+        if not self.recipe.train.gallery:
+            return
+        folder = self.folder / rundir.GALLERY
+        folder.mkdir(exist_ok=True)
+        index = 0
+
+        def draw(batch: Batch, prediction: Tensor) -> None:
+            nonlocal index
+            pixels = torch.nn.functional.interpolate(batch.image, batch.target.shape[-2:], mode="bilinear")
+            picture = (pixels[0].permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy()
+            for name, array in (
+                ("image", picture),
+                ("truth", _colored(batch.target[0], self.built.labels.colors)),
+                ("prediction", _colored(prediction[0], self.built.labels.colors)),
+            ):
+                Image.fromarray(array).save(folder / f"{name}_{index:03d}.png")
+            index += 1
+
+        evaluate(
+            segment,
+            eval_loader(evenly(dataset, self.recipe.train.gallery), image_scale=self._scale),
+            num_classes=self.built.labels.num_classes,
+            device=self.device,
+            protocol=self.protocol,
+            on_image=draw,
+        )
+
+    def _tracker(self) -> Callable[[dict[str, Any]], None]:
+        """TensorBoard, if the recipe asks for it."""
+        if self.recipe.train.tracker is None or not self.accelerator.is_main_process:
+            return lambda record: None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise ValueError(
+                "`train.tracker` is tensorboard, which is not installed: pip install segdistill[tensorboard]."
+            ) from None
+        writer = SummaryWriter(str(self.folder / "tensorboard"))
+
+        def write(record: dict[str, Any]) -> None:
+            flat = {f"val/{k}": v for k, v in record.get("val", {}).items() if isinstance(v, float)}
+            flat |= {f"loss/{k}": v for k, v in record.get("parts", {}).items()}
+            flat |= {key: value for key, value in record.items() if isinstance(value, float)}
+            for key, value in flat.items():
+                writer.add_scalar(key, value, record["step"])
+            writer.flush()
+
+        return write
+
+
+def recipe_of(folder: Path) -> Recipe:
+    """The recipe that a run folder was started with."""
+    if not (folder / rundir.RECIPE).is_file():
+        raise rundir.RunError(f"{folder} is not a run folder: it holds no {rundir.RECIPE}.")
+    return load_recipe(folder / rundir.RECIPE)
+
+
+def new_folder(recipe: Recipe, root: Path = Path("runs")) -> Path:
+    """``runs/<recipe>/<time>``, the same for all processes of a run."""
+    name = [datetime.now().strftime("%Y%m%d-%H%M%S")]
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        make_accelerator(recipe)  # opens the process group
+        broadcast_object_list(name)
+    return root / recipe.name / name[0]
+
+
+def score_network(
+    recipe: Recipe, network: Path, *, split: str | None = None, official: str | None = None
+) -> dict[str, Any]:
+    """Score a trained network on the data of a recipe.
+
+    Args:
+        recipe: Names the data and the protocol.
+        network: Run folder, ``student.safetensors``, or a checkpoint of the paper's authors.
+        split: Default: the recipe's test split, else its validation split.
+        official: Which of the authors' networks.
+
+    Returns:
+        ``{"score", "protocol"}`` as in ``result.json``.
+    """
+    accelerator = make_accelerator(recipe)
+    chosen = split or recipe.data.test_split or recipe.data.val_split or recipe.data.train_split
+    dataset = build_dataset(recipe.data, chosen, paper=recipe.evaluate.protocol == "paper")
+    predictor = load_predictor(network, official=official, labels=dataset.labels).to(accelerator.device)
+    if len(predictor.names) != dataset.labels.num_classes:
+        raise ValueError(
+            f"the network must know the {dataset.labels.num_classes} classes of the data; {network} knows "
+            f"{len(predictor.names)}."
+        )
+    protocol = build_protocol(recipe)
+    scale = recipe.data.image_scale
+    loader = eval_loader(
+        dataset,
+        num_workers=recipe.data.num_workers,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+        image_scale=scale,
+    )
+    confusion = evaluate(
+        predictor.segmenter(),
+        loader,
+        num_classes=len(predictor.names),
+        device=accelerator.device,
+        protocol=protocol,
+    )
+    if accelerator.num_processes > 1:
+        confusion = accelerator.reduce(confusion, reduction="sum")
+    text = protocol.describe(recipe.data.dataset, chosen, len(dataset), len(predictor.names), scale)
+    return {"score": _named(score(confusion, protocol)._asdict(), predictor.names), "protocol": text}
+
+
+def latency(predictor: Predictor, loader: Iterable[Batch], repeats: int = 10) -> float:
+    """Median seconds of the network on one image of the set, batch 1, resizing and argmax included."""
+    batch = next(iter(loader))
+    image = (batch.image.float() / 255).to(predictor.device)
+    segment = predictor.segmenter()
+    seconds = []
+    with torch.no_grad():
+        for _ in range(repeats + 2):
+            start = time.perf_counter()
+            segment(image)
+            if image.is_cuda:
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[2:])
+
+
+def environment(accelerator: Accelerator) -> dict[str, Any]:
+    """What a number depends on beside the recipe."""
+    device = accelerator.device
+    return {
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": " ".join(["segdistill", *sys.argv[1:]]),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "processes": accelerator.num_processes,
+        "packages": {name: version(name) for name in REPORTED_PACKAGES},
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the source tree, marked ``-dirty`` if changed; None for an installed package."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _named(val: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {**val, "per_class_iou": dict(zip(names, val["per_class_iou"], strict=True))}
+
+
+def _teacher_name(recipe: Recipe) -> str:
+    assert recipe.teacher is not None
+    weights = Path(recipe.teacher.weights)
+    result = weights / rundir.RESULT
+    return str(rundir.read_json(result)["model"]) if result.is_file() else weights.stem
+
+
+def _colored(ids: Tensor, colors: Iterable[tuple[int, int, int]]) -> "np.ndarray[Any, Any]":
+    table = np.zeros((IGNORE_INDEX + 1, 3), np.uint8)
+    for index, color in enumerate(colors):
+        table[index] = color
+    return table[ids.cpu().numpy()]
+
+
+@contextlib.contextmanager
+def _event_log(folder: Path, accelerator: Accelerator) -> Iterator[None]:
+    """Warnings and messages of the package go to ``events.log`` too."""
+    if not accelerator.is_main_process:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(folder / rundir.EVENTS, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    package = logging.getLogger("segdistill")
+    package.addHandler(handler)
+    try:
+        yield
+    except Exception as error:
+        logger.error("%s: %s", type(error).__name__, error)
+        raise
+    finally:
+        package.removeHandler(handler)
+        handler.close()

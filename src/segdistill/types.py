@@ -1,0 +1,62 @@
+"""The few records that travel between the parts: a batch, a network's output, a step's output."""
+
+from typing import Final, NamedTuple
+
+from torch import Tensor
+
+IGNORE_INDEX: Final = 255
+"""Label of pixels that never count: void, unlabelled, padding."""
+
+
+class Preprocessing(NamedTuple):
+    """How a network wants its image: ``(x - mean) / std`` of an RGB image in [0, 1].
+
+    Attributes:
+        mean: Per channel, in the order the network takes the channels.
+        std: Per channel, same order.
+        bgr: The network takes blue first; the channels are flipped before ``mean`` and ``std``.
+    """
+
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    bgr: bool = False
+
+
+class Batch(NamedTuple):
+    """Images and labels of one step.
+
+    Attributes:
+        image: (B, 3, H, W), RGB. ``uint8`` from the loader; float in [0, 1] once on the device.
+        target: (B, H, W), int64 train ids; ``IGNORE_INDEX`` where a pixel does not count.
+    """
+
+    image: Tensor
+    target: Tensor
+
+
+class SegOutput(NamedTuple):
+    """What a segmentation network returns.
+
+    Attributes:
+        logits: (B, K, h, w) class scores at the network's own stride.
+        aux_logits: (B, K, h', w') of the auxiliary head, or None.
+        features: Named maps (B, C, h, w), for example ``features["layer4"]``.
+    """
+
+    logits: Tensor
+    aux_logits: Tensor | None = None
+    features: dict[str, Tensor] = {}  # noqa: RUF012  (nobody writes to it)
+
+
+class StepOutput(NamedTuple):
+    """What the distiller returns for one batch.
+
+    Attributes:
+        loss: Scalar to call ``backward`` on: the weighted sum of ``parts``.
+        parts: Unweighted scalars by name: ``task``, ``aux``, ``kd``, ``af_dcd.mimic``, ...
+        student: The student's output for the batch.
+    """
+
+    loss: Tensor
+    parts: dict[str, Tensor]
+    student: SegOutput

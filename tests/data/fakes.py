@@ -1,0 +1,133 @@
+"""Small trees with the layout and file names of the real data sets, and ways to damage them."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+HEIGHT, WIDTH = 24, 40
+
+CITYSCAPES_IDS = range(34)
+VOC_IDS = (*range(21), 255)
+CAMVID_IDS = range(12)
+ADE20K_IDS = range(151)
+COCO_UNUSED = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)
+COCO_IDS = (*(i for i in range(182) if i not in COCO_UNUSED), 255)
+
+
+def write_image(path: Path, seed: int = 0, size: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
+    """Write random pixels; the suffix decides the format."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def write_mask(
+    path: Path,
+    ids: Iterable[int],
+    seed: int = 0,
+    size: tuple[int, int] = (HEIGHT, WIDTH),
+    palette: Sequence[int] | None = None,
+) -> None:
+    """Write a grey or palette PNG in which every id occurs, if there are pixels enough."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.resize(np.array(list(ids), dtype=np.uint8), size[0] * size[1])
+    mask = np.random.default_rng(seed).permutation(values).reshape(size)
+    picture = Image.fromarray(mask)
+    if palette is not None:
+        picture.putpalette(list(palette))
+    picture.save(path)
+
+
+def make_cityscapes(root: Path) -> Path:
+    """Write 3 train images of two cities, 2 val and 1 test."""
+    for split, city, frame in (
+        ("train", "aachen", "000000_000019"),
+        ("train", "aachen", "000001_000019"),
+        ("train", "zurich", "000000_000019"),
+        ("val", "frankfurt", "000000_000294"),
+        ("val", "munster", "000000_000019"),
+        ("test", "berlin", "000000_000019"),
+    ):
+        name = f"{city}_{frame}"
+        write_image(root / "leftImg8bit" / split / city / f"{name}_leftImg8bit.png", seed=len(name))
+        labels = root / "gtFine" / split / city
+        ids = CITYSCAPES_IDS if split != "test" else (0, 1, 3)
+        write_mask(labels / f"{name}_gtFine_labelIds.png", ids, seed=len(name))
+        write_mask(labels / f"{name}_gtFine_instanceIds.png", ids)
+        write_image(labels / f"{name}_gtFine_color.png")
+        (labels / f"{name}_gtFine_polygons.json").write_text("{}")
+    return root
+
+
+def make_voc(root: Path, *, train_list: bool = False) -> Path:
+    """Write 3 train and 2 val images; one image is in no split."""
+    train, val = ("2007_000032", "2007_000039", "2008_000008"), ("2007_000033", "2007_000042")
+    colors = np.random.default_rng(0).integers(0, 256, 768).tolist()
+    for seed, name in enumerate((*train, *val, "2009_000001")):
+        write_image(root / "JPEGImages" / f"{name}.jpg", seed)
+    for seed, name in enumerate((*train, *val)):
+        write_mask(root / "SegmentationClassAug" / f"{name}.png", VOC_IDS, seed)
+    for seed, name in enumerate(val, start=len(train)):
+        write_mask(root / "SegmentationClass" / f"{name}.png", VOC_IDS, seed, palette=colors)
+    lists = root / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text("\n".join(val) + "\n")
+    if train_list:
+        (lists / "train_aug.txt").write_text("\n".join(train[:2]) + "\n")
+    return root
+
+
+def make_camvid(root: Path, *, suffix: str = ".png", num_images: int = 4) -> Path:
+    """Write ``num_images`` train images, 2 val and 3 test."""
+    for split, count, stem in (("train", num_images, "0001TP_00"), ("val", 2, "0016E5_0"), ("test", 3, "Seq05VD_f0")):
+        for index in range(count):
+            name = f"{stem}{6690 + 30 * index}"
+            write_image(root / split / f"{name}{suffix}", seed=index)
+            write_mask(root / f"{split}annot" / f"{name}.png", CAMVID_IDS, seed=index)
+    return root
+
+
+def make_ade20k(root: Path) -> Path:
+    """Write 3 train images and 2 of validation."""
+    for folder, short, count in (("training", "train", 3), ("validation", "val", 2)):
+        for index in range(1, count + 1):
+            name = f"ADE_{short}_{index:08d}"
+            write_image(root / "images" / folder / f"{name}.jpg", seed=index)
+            write_mask(root / "annotations" / folder / f"{name}.png", ADE20K_IDS, seed=index)
+    return root
+
+
+def make_coco_stuff(root: Path, ids: Iterable[int] = COCO_IDS) -> Path:
+    """Write 3 train images and 2 val."""
+    ids = tuple(ids)
+    for split, names in (("train", (9, 25, 30)), ("val", (139, 285))):
+        for number in names:
+            write_image(root / "images" / f"{split}2017" / f"{number:012d}.jpg", seed=number)
+            write_mask(root / "annotations" / f"{split}2017" / f"{number:012d}.png", ids, seed=number)
+    return root
+
+
+def make_folder(
+    root: Path, *, split_first: bool = True, num_images: int = 3, num_classes: int = 3, listed: bool = True
+) -> Path:
+    """Write splits ``train`` and ``val`` of ``num_images`` each, in either layout."""
+    for split in ("train", "val"):
+        images, masks = (
+            (root / split / "images", root / split / "masks")
+            if split_first
+            else (root / "images" / split, root / "masks" / split)
+        )
+        for index in range(num_images):
+            write_image(images / f"scene{index}.jpg", seed=index)
+            write_mask(masks / f"scene{index}.png", range(num_classes), seed=index)
+    if listed:
+        (root / "classes.txt").write_text("".join(f"class {index}\n" for index in range(num_classes)))
+    return root
+
+
+def truncate(path: Path) -> None:
+    """Cut a file in half, as a broken download does."""
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])

@@ -1,0 +1,53 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from segdistill.losses._generator import GENERATORS, EnhancedGenerator, PlainGenerator, draw_keep
+
+torch.set_num_threads(1)
+
+
+def test_plain_is_two_convolutions():
+    x, net = torch.randn(2, 4, 5, 6), PlainGenerator(4)
+    torch.testing.assert_close(net(x), net.conv2(F.relu(net.conv1(x))))
+
+
+def test_enhanced_is_the_mean_of_two_heads():
+    x, net = torch.randn(2, 4, 5, 6), EnhancedGenerator(4)
+    shallow = F.relu(net.conv1(x))
+    expected = (net.head1(shallow) + net.head2(F.relu(net.conv2(shallow)))) / 2
+    torch.testing.assert_close(net(x), expected)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_backward_reaches_every_parameter(name):
+    net = GENERATORS[name](4)
+    net(torch.randn(1, 4, 5, 6)).square().sum().backward()
+    assert all(p.grad.abs().sum() > 0 for p in net.parameters())
+
+
+def test_random_masks_are_independent_by_image_and_shared_by_channels():
+    like = torch.empty(4, 8, 100, 100, dtype=torch.bfloat16)
+    keep = draw_keep("random", 0.9, like)
+    assert keep.shape == (4, 1, 100, 100)
+    assert keep.dtype == like.dtype
+    assert set(keep.unique().tolist()) == {0.0, 1.0}
+    assert keep.float().mean().item() == pytest.approx(0.1, abs=0.01)
+    assert not torch.equal(keep[0], keep[1])
+    # Independent positions: a hidden neighbour says nothing, so two visible neighbours are 1 in 100.
+    assert (keep[..., 1:] * keep[..., :-1]).float().mean().item() == pytest.approx(0.01, abs=0.004)
+
+
+def test_ratio_zero_hides_nothing():
+    assert draw_keep("random", 0.0, torch.empty(1, 1, 50, 50)).all()
+    assert draw_keep("none", 0.75, torch.empty(1, 1, 50, 50)).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "columns"),
+    [((9, 12), (3, 6), (4, 8)), ((16, 7), (5, 10), (2, 4)), ((1, 2), (0, 0), (0, 1))],
+)
+def test_centre_hides_the_middle(size, rows, columns):
+    expected = torch.ones(2, 1, *size)
+    expected[..., rows[0] : rows[1], columns[0] : columns[1]] = 0
+    assert torch.equal(draw_keep("centre", 0.75, torch.empty(2, 3, *size)), expected)
