@@ -295,7 +295,8 @@ def parse_recipe(values: Any, origin: str) -> Recipe:
 
 def dump_recipe(recipe: Recipe) -> str:
     """The resolved recipe as YAML, which `load_recipe` reads back to an equal one."""
-    return str(OmegaConf.to_yaml(OmegaConf.create(recipe.model_dump(mode="json"))))
+    text: str = OmegaConf.to_yaml(OmegaConf.create(recipe.model_dump(mode="json")))
+    return text
 
 
 def _read(source: str, depth: int) -> Any:

@@ -74,9 +74,7 @@ def try_step(built: Built, recipe: Recipe) -> list[tuple[str, tuple[int, ...], t
     return rows
 
 
-def _scan_splits(
-    recipe: Recipe, advance: Advance | None
-) -> tuple[Sequence[str], dict[str, ScanReport], list[str]]:
+def _scan_splits(recipe: Recipe, advance: Advance | None) -> tuple[Sequence[str], dict[str, ScanReport], list[str]]:
     try:
         sets = [dataset for dataset in build_datasets(recipe) if dataset is not None]
         if recipe.data.unlabelled is not None:

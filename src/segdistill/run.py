@@ -4,25 +4,18 @@ import contextlib
 import json
 import logging
 import os
-import platform
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from PIL import Image
 from torch import Tensor
 
 from segdistill import rundir
+from segdistill.artefacts import environment, event_log, latency, tensorboard, write_gallery
 from segdistill.build import Built, build, build_dataset, build_plan, build_protocol, load_predictor
 from segdistill.config import Recipe, dump_recipe, load_recipe
 from segdistill.data import SegmentationDataset, eval_loader, evenly, train_loader
@@ -32,11 +25,9 @@ from segdistill.engine.predict import Predictor
 from segdistill.engine.train import Progress, train
 from segdistill.metrics import Scores
 from segdistill.models.weights import save_student
-from segdistill.types import IGNORE_INDEX, Batch
+from segdistill.types import Batch
 
 logger = logging.getLogger(__name__)
-
-REPORTED_PACKAGES = ("segdistill", "torch", "torchvision", "timm", "accelerate", "numpy")
 
 
 def run_recipe(
@@ -63,7 +54,7 @@ def run_recipe(
         result: dict[str, Any] = rundir.read_json(folder / rundir.RESULT)
         return result
     accelerator = make_accelerator(recipe)
-    with _event_log(folder, accelerator):
+    with event_log(folder, accelerator):
         built = build(recipe)
         if accelerator.is_main_process:
             rundir.write_text(folder / rundir.RECIPE, dump_recipe(recipe))
@@ -95,12 +86,14 @@ class Runner:
         self.distiller = built.distiller.to(self.device)
         self.teacher = None if built.teacher is None else built.teacher.to(self.device)
         if accelerator.num_processes > 1 and self.device.type == "cuda":
-            self.distiller = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.distiller)
+            self.distiller = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.distiller)  # type: ignore[no-untyped-call]
 
     def train(self, *, resume: bool, on_log: Callable[[dict[str, Any]], None] | None) -> Progress:
         """The loop, with the validation set as the judge."""
         val_set = self.built.val_set
-        tracker = self._tracker()
+        tracker = None
+        if self.recipe.train.tracker is not None and self.accelerator.is_main_process:
+            tracker = tensorboard(self.folder)
         distiller = self.distiller
 
         def segment(image: Tensor) -> Tensor:
@@ -113,7 +106,8 @@ class Runner:
             return self._score(segment, val_set)._asdict()
 
         def log(record: dict[str, Any]) -> None:
-            tracker(record)
+            if tracker is not None:
+                tracker(record)
             if on_log is not None:
                 on_log(record)
 
@@ -121,7 +115,7 @@ class Runner:
             return train(
                 distiller,
                 self.teacher,
-                lambda step: stack.enter_context(contextlib.closing(iter(self._batches(step)))),
+                lambda step: stack.enter_context(contextlib.closing(self._batches(step))),
                 self.built.optimizer,
                 self.plan,
                 run=self.folder,
@@ -168,8 +162,17 @@ class Runner:
         }
         if accelerator.is_main_process:
             if split is not None:
-                result["ms_per_image"] = round(1e3 * latency(predictor, eval_loader(split, image_scale=self._scale)), 3)
-                self._gallery(segment, split)
+                first = eval_loader(split, image_scale=self._scale)
+                result["ms_per_image"] = round(1e3 * latency(segment, first, self.device), 3)
+                if recipe.train.gallery:
+                    write_gallery(
+                        self.folder / rundir.GALLERY,
+                        segment,
+                        eval_loader(evenly(split, recipe.train.gallery), image_scale=self._scale),
+                        colors=labels.colors,
+                        device=self.device,
+                        protocol=self.protocol,
+                    )
             save_student(
                 self.folder / rundir.STUDENT,
                 student,
@@ -188,11 +191,11 @@ class Runner:
     def _scale(self) -> float:
         return self.recipe.data.image_scale
 
-    def _batches(self, start_step: int) -> Iterable[Batch]:
+    def _batches(self, start_step: int) -> Generator[Batch, None, None]:
         data, accelerator = self.recipe.data, self.accelerator
         student: Any = self.distiller.student
         mean = student.preprocessing.mean[::-1] if student.preprocessing.bgr else student.preprocessing.mean
-        return train_loader(
+        yield from train_loader(
             self.built.train_set,
             crop_size=data.crop_size,
             batch_size=data.batch_size,
@@ -241,57 +244,6 @@ class Runner:
         if self.built.val_set is not None:
             chosen = f"weights chosen on {self.built.val_set.split}"
         return f"{text}, {chosen}"
-
-    def _gallery(self, segment: Segment, dataset: SegmentationDataset) -> None:
-        """Pictures of evenly spaced images: the image, the truth and the prediction in class colours."""
-        if not self.recipe.train.gallery:
-            return
-        folder = self.folder / rundir.GALLERY
-        folder.mkdir(exist_ok=True)
-        index = 0
-
-        def draw(batch: Batch, prediction: Tensor) -> None:
-            nonlocal index
-            pixels = torch.nn.functional.interpolate(batch.image, batch.target.shape[-2:], mode="bilinear")
-            picture = (pixels[0].permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy()
-            for name, array in (
-                ("image", picture),
-                ("truth", _colored(batch.target[0], self.built.labels.colors)),
-                ("prediction", _colored(prediction[0], self.built.labels.colors)),
-            ):
-                Image.fromarray(array).save(folder / f"{name}_{index:03d}.png")
-            index += 1
-
-        evaluate(
-            segment,
-            eval_loader(evenly(dataset, self.recipe.train.gallery), image_scale=self._scale),
-            num_classes=self.built.labels.num_classes,
-            device=self.device,
-            protocol=self.protocol,
-            on_image=draw,
-        )
-
-    def _tracker(self) -> Callable[[dict[str, Any]], None]:
-        """TensorBoard, if the recipe asks for it."""
-        if self.recipe.train.tracker is None or not self.accelerator.is_main_process:
-            return lambda record: None
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise ValueError(
-                "`train.tracker` is tensorboard, which is not installed: pip install segdistill[tensorboard]."
-            ) from None
-        writer = SummaryWriter(str(self.folder / "tensorboard"))
-
-        def write(record: dict[str, Any]) -> None:
-            flat = {f"val/{k}": v for k, v in record.get("val", {}).items() if isinstance(v, float)}
-            flat |= {f"loss/{k}": v for k, v in record.get("parts", {}).items()}
-            flat |= {key: value for key, value in record.items() if isinstance(value, float)}
-            for key, value in flat.items():
-                writer.add_scalar(key, value, record["step"])
-            writer.flush()
-
-        return write
 
 
 def recipe_of(folder: Path) -> Recipe:
@@ -355,51 +307,6 @@ def score_network(
     return {"score": _named(score(confusion, protocol)._asdict(), predictor.names), "protocol": text}
 
 
-def latency(predictor: Predictor, loader: Iterable[Batch], repeats: int = 10) -> float:
-    """Median seconds of the network on one image of the set, batch 1, resizing and argmax included."""
-    batch = next(iter(loader))
-    image = (batch.image.float() / 255).to(predictor.device)
-    segment = predictor.segmenter()
-    seconds = []
-    with torch.no_grad():
-        for _ in range(repeats + 2):
-            start = time.perf_counter()
-            segment(image)
-            if image.is_cuda:
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[2:])
-
-
-def environment(accelerator: Accelerator) -> dict[str, Any]:
-    """What a number depends on beside the recipe."""
-    device = accelerator.device
-    return {
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": " ".join(["segdistill", *sys.argv[1:]]),
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "threads": torch.get_num_threads(),
-        "processes": accelerator.num_processes,
-        "packages": {name: version(name) for name in REPORTED_PACKAGES},
-    }
-
-
-def _commit() -> str | None:
-    """The commit of the source tree, marked ``-dirty`` if changed; None for an installed package."""
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
 def _named(val: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {**val, "per_class_iou": dict(zip(names, val["per_class_iou"], strict=True))}
 
@@ -409,31 +316,3 @@ def _teacher_name(recipe: Recipe) -> str:
     weights = Path(recipe.teacher.weights)
     result = weights / rundir.RESULT
     return str(rundir.read_json(result)["model"]) if result.is_file() else weights.stem
-
-
-def _colored(ids: Tensor, colors: Iterable[tuple[int, int, int]]) -> "np.ndarray[Any, Any]":
-    table = np.zeros((IGNORE_INDEX + 1, 3), np.uint8)
-    for index, color in enumerate(colors):
-        table[index] = color
-    return table[ids.cpu().numpy()]
-
-
-@contextlib.contextmanager
-def _event_log(folder: Path, accelerator: Accelerator) -> Iterator[None]:
-    """Warnings and messages of the package go to ``events.log`` too."""
-    if not accelerator.is_main_process:
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(folder / rundir.EVENTS, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    package = logging.getLogger("segdistill")
-    package.addHandler(handler)
-    try:
-        yield
-    except Exception as error:
-        logger.error("%s: %s", type(error).__name__, error)
-        raise
-    finally:
-        package.removeHandler(handler)
-        handler.close()

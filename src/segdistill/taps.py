@@ -147,7 +147,8 @@ class Tapped(nn.Module):
                 features[name] = output.features[source]
         return SegOutput(output.logits, output.aux_logits, features)
 
-    @torch.compiler.disable(recursive=False)  # the network is still compiled; coming and going hooks cannot be
+    # The network is still compiled; hooks that come and go cannot be.
+    @torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call, untyped-decorator]
     def _run_hooked(self, network: nn.Module, image: Tensor) -> Any:
         with ExitStack() as hooks:
             for name, layer in self.hooked.items():

@@ -114,7 +114,7 @@ def test_faulty_samples_are_replaced_named_and_counted_once(camvid, caplog):
 def test_too_many_faulty_files_stop_the_run(camvid, num_workers):
     for index in range(3):
         truncate(camvid.samples[index][0])
-    with pytest.raises(DataError, match="too many faulty files, 3 .*check") as caught:
+    with pytest.raises(DataError, match=r"too many faulty files, 3 .*check") as caught:
         stream(camvid, max_faults=2, num_workers=num_workers)
     assert all(str(camvid.samples[index][0]) in str(caught.value) for index in range(3))
     assert len(stream(camvid, max_faults=3)) == 5

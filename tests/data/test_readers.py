@@ -65,12 +65,11 @@ def test_every_split(tmp_path, make, reader, split, count, labelled):
         ids = np.array(Image.open(raw)).ravel().tolist()
         expected = [dataset.labels.id_to_train_id[i] for i in ids]
         assert mask.flatten().tolist() == expected
-        assert (HEIGHT * WIDTH < 2 * len(set(ids))) or dataset.labels.num_classes == len(set(expected) - {255})
 
 
 @pytest.mark.parametrize(("make", "reader", "split", "count", "labelled"), READERS)
 def test_missing_folders_name_the_layout(tmp_path, make, reader, split, count, labelled):
-    with pytest.raises(DatasetNotFoundError, match="absent.*Expected: "):
+    with pytest.raises(DatasetNotFoundError, match=r"absent.*Expected: "):
         reader(tmp_path / "absent", split)
     make(tmp_path)
     dataset = reader(tmp_path, split)
@@ -81,7 +80,7 @@ def test_missing_folders_name_the_layout(tmp_path, make, reader, split, count, l
 
 @pytest.mark.parametrize("reader", [Cityscapes, VOC, CamVid, ADE20K, COCOStuff])
 def test_unknown_split_lists_the_splits(tmp_path, reader):
-    with pytest.raises(ValueError, match="must be one of train, val.*got 'training'"):
+    with pytest.raises(ValueError, match=r"must be one of train, val.*got 'training'"):
         reader(tmp_path, "training")
 
 
@@ -91,7 +90,8 @@ def test_table_names_every_reader():
 
 def test_voc_reads_palette_masks_as_indices(tmp_path):
     dataset = VOC(make_voc(tmp_path), "val")
-    assert Image.open(dataset.samples[0][1]).mode == "P"
+    with Image.open(dataset.samples[0][1]) as picture:
+        assert picture.mode == "P"
     assert set(dataset[0][1].flatten().tolist()) == {*range(21), 255}
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from tests.data.fakes import HEIGHT, WIDTH, make_camvid, make_folder, truncate, write_image, write_mask
 
-from segdistill.data import CamVid, Folder, Images, scan
+from segdistill.data import CamVid, Folder, Images, Streets, scan
 
 
 def test_a_clean_set(tmp_path):
@@ -63,3 +63,10 @@ def test_workers_must_not_be_negative(tmp_path):
     write_image(tmp_path / "a.png")
     with pytest.raises(ValueError, match="`num_workers`"):
         scan(Images(tmp_path), num_workers=-1)
+
+
+def test_a_data_set_without_files():
+    report = scan(Streets(split="val", size=(32, 48), num_images=2))
+    assert report.num_samples == 2
+    assert report.faults == []
+    assert report.image_sizes == {(32, 48): 2}

@@ -1,5 +1,6 @@
 """Data sets, their loaders, and the scan that finds their faults."""
 
+from collections.abc import Callable
 from typing import Final
 
 from segdistill.data.ade20k import ADE20K
@@ -16,7 +17,7 @@ from segdistill.data.streets import Streets
 from segdistill.data.transforms import TrainTransform, train_transform
 from segdistill.data.voc import VOC
 
-DATASETS: Final[dict[str, type[SegmentationDataset]]] = {
+DATASETS: Final[dict[str, Callable[..., SegmentationDataset]]] = {
     "ade20k": ADE20K,
     "camvid": CamVid,
     "cityscapes": Cityscapes,

@@ -170,7 +170,7 @@ def _noise(rng: np.random.Generator, height: int, width: int, cell: int) -> Floa
     rows, cols = np.arange(height), np.arange(width)
     down = ((rows % cell) / cell).astype(np.float32)[:, None]
     right = ((cols % cell) / cell).astype(np.float32)[None, :]
-    lines = grid[:, cols // cell] * (1 - right) + grid[:, cols // cell + 1] * right
+    lines: Floats = grid[:, cols // cell] * (1 - right) + grid[:, cols // cell + 1] * right
     return lines[rows // cell] * (1 - down) + lines[rows // cell + 1] * down
 
 

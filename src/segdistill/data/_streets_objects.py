@@ -60,9 +60,7 @@ def building(
     glass = dim(tint(rng, (70, 78, 88), 14), between(rng, 0.6, 1.5))
     look = Look(wall, BUILDING, int(rng.integers(8, 26)))
     far_x = side * (x + 12.0)
-    canvas.upright(
-        (side * x, far_x), (0, height), z[0], look._replace(color=dim(wall, between(rng, 0.7, 0.95)))
-    )
+    canvas.upright((side * x, far_x), (0, height), z[0], look._replace(color=dim(wall, between(rng, 0.7, 0.95))))
     canvas.wall(side * x, (0, height), z, look)
     pitch, storey = between(rng, 1.8, 3.4), between(rng, 2.8, 3.6)
     pane = Look(glass, BUILDING, 10)
@@ -82,9 +80,7 @@ def building(
         canvas.wall(side * x, (bottom, bottom + 0.8), (z[0] + 0.5, between(rng, z[0] + 2, z[1])), board)
 
 
-def foliage(
-    canvas: Canvas, rng: np.random.Generator, centre: Point, radii: tuple[float, float], clumps: int
-) -> None:
+def foliage(canvas: Canvas, rng: np.random.Generator, centre: Point, radii: tuple[float, float], clumps: int) -> None:
     """A mass of leaves: overlapping ellipses, darker below."""
     leaf = pick(rng, LEAVES)
     x, y, z = centre
@@ -122,9 +118,7 @@ def sign(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
         if shape == 0:
             canvas.ellipse((x, height, z), (size, size), look)
         elif shape == 1:
-            canvas.polygon(
-                [(x - size, height - size, z), (x + size, height - size, z), (x, height + size, z)], look
-            )
+            canvas.polygon([(x - size, height - size, z), (x + size, height - size, z), (x, height + size, z)], look)
         else:
             canvas.upright((x - size, x + size), (height - size, height + size), z, look)
 
@@ -169,9 +163,7 @@ def crossing_car(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -
     body, glass = Look(paint, CAR, 8), Look((54, 62, 70), CAR, 8)
     cabin = [(x + 0.7, 0.85, z), (x + 1.3, 1.45, z), (x + 2.9, 1.45, z), (x + 3.5, 0.85, z)]
     canvas.polygon(cabin, body)
-    canvas.polygon(
-        [(x + 2.05 + (px - x - 2.05) * 0.82, 0.87 + (y - 0.85) * 0.8, z) for px, y, z in cabin], glass
-    )
+    canvas.polygon([(x + 2.05 + (px - x - 2.05) * 0.82, 0.87 + (y - 0.85) * 0.8, z) for px, y, z in cabin], glass)
     canvas.upright((x, x + 4.2), (0.3, 0.87), z, body)
     for centre in (x + 0.85, x + 3.35):
         canvas.ellipse((centre, 0.32, z), (0.32, 0.32), Look((24, 24, 26), CAR, 6))

@@ -4,6 +4,7 @@ Files are decoded with Pillow: the image decoders of ``torchvision.io`` are depr
 gives the indices of palette masks.
 """
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, TypeAlias
@@ -11,7 +12,7 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
@@ -58,23 +59,22 @@ def some(values: Sequence[object]) -> str:
 
 
 def _open(path: Path, formats: tuple[str, ...], kind: str) -> Image.Image:
-    """Open and fully decode a picture; every way to fail becomes a ``DataError``."""
+    """Read and fully decode a picture; every way to fail becomes a ``DataError``."""
     try:
-        picture = Image.open(path, formats=formats)
+        # From memory, since Pillow leaves a file open when decoding fails.
+        picture = Image.open(io.BytesIO(path.read_bytes()), formats=formats)
         picture.load()
     except FileNotFoundError:
-        raise DataError(
-            path, "does not exist", f"Restore this {kind}, or remove its counterpart and its line in a list."
-        ) from None
+        raise DataError(path, "does not exist", f"Restore this {kind}, or remove its counterpart.") from None
+    except UnidentifiedImageError:
+        reason = "unknown format"
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = str(error).replace(str(path), "").strip() or type(error).__name__
-        wanted = ", ".join(formats)
-        raise DataError(
-            path,
-            f"cannot be decoded as {kind} ({reason})",
-            f"Replace the file by an undamaged one of the formats {wanted}.",
-        ) from error
-    return picture
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    else:
+        return picture
+    raise DataError(
+        path, f"cannot be decoded as {kind} ({reason})", f"Replace it by an undamaged {' or '.join(formats)} file."
+    )
 
 
 def read_image(path: Path) -> tv_tensors.Image:
@@ -89,7 +89,7 @@ def read_image(path: Path) -> tv_tensors.Image:
     Raises:
         DataError: If the file is missing or cannot be decoded.
     """
-    picture = _open(path, _IMAGE_FORMATS, "an image")
+    picture = _open(path, _IMAGE_FORMATS, "image")
     if picture.mode.startswith(("I", "F")):
         raise DataError(path, "has more than 8 bits per channel", "Convert the image to 8 bits per channel.")
     upright = ImageOps.exif_transpose(picture).convert("RGB")
@@ -108,7 +108,7 @@ def read_mask(path: Path) -> ByteMap:
     Raises:
         DataError: If the file is missing, cannot be decoded, has several channels or ids above 255.
     """
-    picture = _open(path, _MASK_FORMATS, "a mask")
+    picture = _open(path, _MASK_FORMATS, "mask")
     ids = np.array(picture)
     if ids.ndim != 2 or ids.dtype.kind == "f":
         raise DataError(

@@ -35,9 +35,7 @@ class PooledBatchNorm2d(nn.BatchNorm2d):
         return super().forward(input)
 
 
-def conv_block(
-    in_channels: int, out_channels: int, kernel_size: int = 1, *, dilation: int = 1
-) -> nn.Sequential:
+def conv_block(in_channels: int, out_channels: int, kernel_size: int = 1, *, dilation: int = 1) -> nn.Sequential:
     """Convolution that keeps the map size, batch normalisation, ReLU; no bias before the normalisation."""
     padding = dilation * (kernel_size // 2)
     return nn.Sequential(

@@ -117,9 +117,7 @@ def load_official(path: str | Path, name: str, *, num_classes: int) -> Segmenter
     renamed = {_rename(key, rules): tensor for key, tensor in state.items()}
     problem = misfit(renamed, network.state_dict())
     if problem:
-        raise ValueError(
-            f"`path` must hold the tensors of `{official}`, here in our names; {path}: {problem}."
-        )
+        raise ValueError(f"`path` must hold the tensors of `{official}`, here in our names; {path}: {problem}.")
     network.load_state_dict(renamed)
     return network.eval()
 

@@ -70,6 +70,4 @@ class Segmenter(nn.Module):
 
 def _aux_head(in_channels: int, num_classes: int) -> nn.Sequential:
     width = in_channels // 4
-    return nn.Sequential(
-        *conv_block(in_channels, width, 3), nn.Dropout(0.1), nn.Conv2d(width, num_classes, 1)
-    )
+    return nn.Sequential(*conv_block(in_channels, width, 3), nn.Dropout(0.1), nn.Conv2d(width, num_classes, 1))

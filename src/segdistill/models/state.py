@@ -32,9 +32,7 @@ def read_tensors(path: str | Path, *, argument: str = "path") -> tuple[dict[str,
         with safe_open(file, framework="pt") as content:
             return {key: content.get_tensor(key) for key in content.keys()}, content.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"`{argument}` must be a whole safetensors file; {file} is not ({error})."
-        ) from error
+        raise ValueError(f"`{argument}` must be a whole safetensors file; {file} is not ({error}).") from error
 
 
 def misfit(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:

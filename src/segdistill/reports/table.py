@@ -176,16 +176,16 @@ def caveats(rows: Sequence[Row]) -> list[str]:
 
 def table_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Header and cells as text, for a terminal, Markdown or HTML; ``-`` where something is not known."""
-    header = ["run", "kind", "seeds", "mIoU %", "gap closed %", "params M", "ms/image", "time"]
+    header = ["run", "kind", "mIoU %", "gap closed %", "params M", "ms/image", "seeds", "time"]
     return header, [
         [
             row.name,
             KIND_NAMES[row.kind],
-            str(len(row.runs)),
             percent(row.miou) + (f" ± {percent(row.miou_std)}" if row.miou_std is not None else ""),
             percent(row.gap_closed, 1),
             "-" if row.params is None else f"{row.params / 1e6:.2f}",
             "-" if row.ms_per_image is None else f"{row.ms_per_image:.1f}",
+            str(len(row.runs)),
             duration(row.seconds),
         ]
         for row in rows
