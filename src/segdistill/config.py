@@ -165,6 +165,7 @@ class TrainConfig(_Closed):
         val_every: Steps between validations; the last step is always validated.
         save_every: Steps between checkpoints; null for every validation.
         log_every: Steps between lines of ``metrics.jsonl``.
+        channels_last: Memory layout of the networks; about a third faster on a CPU, and on a GPU with bf16.
         freeze_bn: Keep BatchNorm at its stored statistics.
         device: ``auto``, ``cpu`` or ``cuda``.
         tracker: ``tensorboard`` or null.
@@ -178,6 +179,7 @@ class TrainConfig(_Closed):
     val_every: Count = 800
     save_every: Count | None = None
     log_every: Count = 50
+    channels_last: bool = False
     freeze_bn: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     tracker: Literal["tensorboard"] | None = None

@@ -85,6 +85,10 @@ class Runner:
         self.protocol = build_protocol(recipe)
         self.distiller = built.distiller.to(self.device)
         self.teacher = None if built.teacher is None else built.teacher.to(self.device)
+        if recipe.train.channels_last:
+            for network in (self.distiller, self.teacher):
+                if network is not None:
+                    network.to(memory_format=torch.channels_last)
         if accelerator.num_processes > 1 and self.device.type == "cuda":
             self.distiller = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.distiller)  # type: ignore[no-untyped-call]
 

@@ -111,6 +111,15 @@ def test_a_single_run(make_run, tmp_path):
     assert not [attrs for attrs in page.all("section") if "gap" in attrs.get("class", "")]
 
 
+def test_the_bar_is_for_gains_alone(make_run, three_runs, tmp_path):
+    def bars(runs):
+        page = Page(write_report(runs, tmp_path / "r.html").read_text())
+        return [attrs["style"] for attrs in page.all("div") if attrs.get("class") == "fill"]
+
+    assert bars(three_runs) == ["width: 40%"]
+    assert bars([three_runs[1], make_run("worse", "distilled", 0.46)]) == []
+
+
 def test_a_run_without_anything_but_a_result(make_run, tmp_path):
     run = make_run("bare", score=None, protocol=None, labels=None, gallery=0)
     for name in ("recipe.yaml", "environment.json", "metrics.jsonl"):

@@ -117,6 +117,8 @@ def train(
     loop = _Loop(distiller, accelerator.prepare_model(distiller), teacher, optimizer, plan, accelerator)
     clock = _Clock(progress.seconds, progress.step, plan.batch_size)
 
+    saved_step = progress.step
+
     def report(record: dict[str, Any]) -> None:
         if accelerator.is_main_process:
             timing = {"step": progress.step, **clock.lap(progress.step)}
@@ -128,6 +130,8 @@ def train(
     def save(path: str) -> None:
         meter.check()
         progress.seconds = clock.seconds()
+        nonlocal saved_step
+        saved_step = progress.step
         if accelerator.is_main_process:
             checkpoint.save(
                 run / path,
@@ -141,7 +145,13 @@ def train(
     with StopSignal() as stop:
         while progress.step < plan.iterations:
             lr = plan.lr(progress.step)
-            loop.step(progress.step, lr, batches, meter)
+            try:
+                loop.step(progress.step, lr, batches, meter)
+            except RuntimeError:
+                if not stop.received:
+                    raise
+                # The signal killed the loader's workers too, maybe amid this step: fall back to what is saved.
+                raise Stopped(saved_step, stop.received) from None
             progress.step += 1
             last = progress.step == plan.iterations
             if progress.step % plan.log_every == 0 or last:

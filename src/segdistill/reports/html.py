@@ -133,14 +133,14 @@ def _safe_json(figure: go.Figure) -> Markup:
 
 
 def _gap(row: Row | None) -> Gap | None:
-    if row is None or row.gap_closed is None:
-        return None
+    if row is None or row.gap_closed is None or row.gap_closed <= 0:
+        return None  # a bar would show progress where there is none
     return Gap(
         alone=percent(row.alone_miou),
         score=percent(row.miou),
         teacher=percent(row.teacher_miou),
         closed=percent(row.gap_closed, 0),
-        fill=round(100 * min(1.0, max(0.0, row.gap_closed))),
+        fill=round(100 * min(1.0, row.gap_closed)),
     )
 
 
