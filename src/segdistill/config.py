@@ -341,7 +341,7 @@ def _sentence(location: tuple[int | str, ...], fault: Any) -> str:
         return f"`{key}` is not a key of a recipe. {nearest(str(location[-1]), _keys_at(location[:-1]))}"
     if fault["type"] == "missing":
         return f"`{key}` must be given."
-    message = fault["msg"].removeprefix("Value error, ")
+    message = str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] == "value_error":
         return message
     shown = (

@@ -178,7 +178,8 @@ def _neighbours(image: Floats, axis: int) -> Floats:
     """Mean of the two neighbours of every pixel along an axis, the border repeated."""
     place = np.arange(image.shape[axis])
     before, after = np.maximum(place - 1, 0), np.minimum(place + 1, place[-1])
-    return (np.take(image, before, axis) + np.take(image, after, axis)) * np.float32(0.5)
+    mean: Floats = (np.take(image, before, axis) + np.take(image, after, axis)) * np.float32(0.5)
+    return mean
 
 
 def _void_borders(mask: UInt8Array) -> None:

@@ -6,6 +6,7 @@ at every step from (seed, step, process), see `engine.train`.
 
 import json
 import os
+import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,7 +90,11 @@ def load(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} is not a readable checkpoint ({error}).") from None
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path} must be of format {FORMAT}; got {metadata.get('format')!r}.")
-    return Checkpoint(groups["model"], groups["optimizer"], groups["extra"], json.loads(metadata["progress"]))
+    try:
+        progress = json.loads(metadata.get("progress", ""))
+    except ValueError:
+        raise CheckpointError(f"{path} is not a readable checkpoint (its header has no progress).") from None
+    return Checkpoint(groups["model"], groups["optimizer"], groups["extra"], progress)
 
 
 def restore(checkpoint: Checkpoint, *, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -101,7 +106,8 @@ def restore(checkpoint: Checkpoint, *, model: nn.Module, optimizer: torch.optim.
     try:
         model.load_state_dict(checkpoint.model)
     except RuntimeError as error:
-        raise CheckpointError(f"the checkpoint is of another model: {error}") from None
+        reasons = textwrap.shorten(str(error), 300, placeholder=" ...")  # PyTorch gives a line for each tensor
+        raise CheckpointError(f"the checkpoint is of another model: {reasons}") from None
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in checkpoint.optimizer.items():
         index, _, key = name.partition(".")

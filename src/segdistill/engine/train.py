@@ -130,8 +130,6 @@ def train(
     def save(path: str) -> None:
         meter.check()
         progress.seconds = clock.seconds()
-        nonlocal saved_step
-        saved_step = progress.step
         if accelerator.is_main_process:
             checkpoint.save(
                 run / path,
@@ -166,6 +164,7 @@ def train(
             stopping = _agree_on_stop(stop, progress.step, accelerator)
             if progress.step % plan.save_every == 0 or last or stopping:
                 save(rundir.LAST)
+                saved_step = progress.step
             if stopping and not last:
                 raise Stopped(progress.step, stopping)
     return progress

@@ -1,0 +1,97 @@
+"""From a folder of images and masks to a small network: check, teacher, distilled student, masks.
+
+    python examples/folder_data.py                       # about a minute on a CPU
+    python examples/folder_data.py --steps 2 --out DIR   # seconds
+
+What is called here is what the commands call; each step names its command.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+import segdistill as sd
+from segdistill.config import load_recipe
+from segdistill.doctor import check
+from segdistill.engine.predict import predict_files
+from segdistill.run import run_recipe
+
+CLASSES = ("ground", "disc", "box")
+COLORS = np.array([(60, 60, 60), (130, 60, 50), (50, 70, 130)])
+
+STUDENT = """\
+name: shapes_student
+data: {dataset: folder, root: ROOT, crop_size: [64, 64], scale_range: [1.0, 1.0], batch_size: 8, num_workers: 0}
+model: {name: deeplabv3_mobilenetv2_035, output_stride: 16}
+train: {iterations: STEPS, val_every: STEPS, log_every: 10, device: cpu}
+"""
+TEACHER = """\
+base: student
+name: shapes_teacher
+role: teacher
+model: {name: deeplabv3_mobilenetv2}
+"""
+DISTILLED = """\
+base: student
+name: shapes_distilled
+teacher: {weights: RUN}
+terms:
+  kd: {}
+  af_dcd: {on: layer4, weight: {mimic: 5.0, contrast: 0.1}, reduction: mean, pool_size: 1}
+"""
+
+
+def make_data(root: Path, num_train: int, num_val: int) -> None:
+    """Write `<split>/images`, `<split>/masks` and `classes.txt`: the layout that `dataset: folder` reads."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", num_train), ("val", num_val)):
+        images, masks = root / split / "images", root / split / "masks"
+        images.mkdir(parents=True, exist_ok=True)
+        masks.mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            mask = Image.new("L", (64, 64), 0)
+            draw = ImageDraw.Draw(mask)
+            for kind in (1, 2):
+                x, y = rng.integers(0, 40, 2).tolist()
+                (draw.ellipse if kind == 1 else draw.rectangle)((x, y, x + 22, y + 22), fill=kind)
+            pixels = COLORS[np.asarray(mask)] + rng.integers(0, 120, (64, 64, 3))
+            Image.fromarray(pixels.astype(np.uint8)).save(images / f"{index:03d}.jpg")
+            mask.save(masks / f"{index:03d}.png")
+    (root / "classes.txt").write_text("\n".join(CLASSES) + "\n", encoding="utf-8")
+
+
+def run(out: Path, steps: int, num_train: int = 64, num_val: int = 8) -> list[Path]:
+    """Do everything in ``out``; return the masks that were written."""
+    root = out / "data"
+    make_data(root, num_train, num_val)
+    files = {"student": STUDENT, "teacher": TEACHER, "distilled": DISTILLED}
+    for name, text in files.items():
+        filled = text.replace("ROOT", str(root)).replace("STEPS", str(steps))
+        (out / f"{name}.yaml").write_text(filled, encoding="utf-8")
+
+    # segdistill check student.yaml
+    checkup = check(load_recipe(out / "student.yaml"))
+    print("problems:", checkup.problems or "none")
+
+    # segdistill train teacher.yaml --out runs/teacher
+    teacher = run_recipe(load_recipe(out / "teacher.yaml"), out / "runs/teacher", resume=True)
+    print(f"teacher: mIoU {100 * teacher['score']['miou']:.1f} %, {teacher['params']:,} parameters")
+
+    # segdistill train distilled.yaml teacher.weights=runs/teacher --out runs/distilled
+    recipe = load_recipe(out / "distilled.yaml", [f"teacher.weights={out / 'runs/teacher'}"])
+    student = run_recipe(recipe, out / "runs/distilled", resume=True)
+    print(f"student: mIoU {100 * student['score']['miou']:.1f} %, {student['params']:,} parameters")
+
+    # segdistill predict runs/distilled data/val/images --out masks
+    return list(predict_files(sd.load(out / "runs/distilled"), str(root / "val/images"), out / "masks"))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--out", type=Path, default=Path("runs/folder_data"))
+    options = parser.parse_args()
+    for path in run(options.out, options.steps):
+        print(path)
