@@ -1,6 +1,6 @@
 """From a folder of images and masks to a small network: check, teacher, distilled student, masks.
 
-    python examples/folder_data.py                       # about a minute on a CPU
+    python examples/folder_data.py                       # a few minutes on a CPU
     python examples/folder_data.py --steps 2 --out DIR   # seconds
 
 What is called here is what the commands call; each step names its command.
@@ -31,7 +31,7 @@ TEACHER = """\
 base: student
 name: shapes_teacher
 role: teacher
-model: {name: deeplabv3_mobilenetv2}
+model: {name: deeplabv3_resnet18}
 """
 DISTILLED = """\
 base: student
@@ -90,7 +90,7 @@ def run(out: Path, steps: int, num_train: int = 64, num_val: int = 8) -> list[Pa
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--out", type=Path, default=Path("runs/folder_data"))
     options = parser.parse_args()
     for path in run(options.out, options.steps):

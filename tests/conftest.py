@@ -1,11 +1,6 @@
-"""One thread per test process, and small trained networks that many tests need."""
+"""One thread per test process, and small networks on disk that many tests need."""
 
 import os
-
-os.environ["OMP_NUM_THREADS"] = "1"  # also for the processes that tests start
-os.environ["COLUMNS"] = "200"  # rich must not break lines that tests look at
-for variable in ("FORCE_COLOR", "RANK", "WORLD_SIZE", "LOCAL_RANK"):
-    os.environ.pop(variable, None)
 
 import pytest
 import torch
@@ -13,9 +8,11 @@ import torch
 from segdistill.labels import STREETS
 from segdistill.models import create_model, save_student
 
-torch.set_num_threads(1)
-
 SMALL = "deeplabv3_mobilenetv2_035"
+
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+os.environ["COLUMNS"] = "200"  # rich must not break lines that tests look at
 
 
 @pytest.fixture(scope="session")

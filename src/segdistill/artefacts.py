@@ -24,8 +24,6 @@ from segdistill import rundir
 from segdistill.engine.evaluate import Protocol, Segment, class_scores, to_device
 from segdistill.types import IGNORE_INDEX, Batch
 
-logger = logging.getLogger(__name__)
-
 REPORTED_PACKAGES = ("segdistill", "torch", "torchvision", "timm", "accelerate", "numpy")
 
 
@@ -71,8 +69,9 @@ def event_log(folder: Path, accelerator: Accelerator) -> Iterator[None]:
     package.addHandler(handler)
     try:
         yield
-    except Exception as error:
-        logger.error("%s: %s", type(error).__name__, error)
+    except Exception as error:  # to the file alone: the caller shows it
+        fields = (type(error).__name__, error)
+        handler.handle(logging.LogRecord(__name__, logging.ERROR, __file__, 0, "%s: %s", fields, None))
         raise
     finally:
         package.removeHandler(handler)

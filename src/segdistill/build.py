@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,21 +106,32 @@ def build_dataset(data: DataConfig, split: str, *, paper: bool = False) -> Segme
         raise RecipeError(
             f"`data.root` must be the folder of the data set {data.dataset!r}; got null. Add data.root=FOLDER."
         )
-    return kind(data.root, split, **options)
+    try:
+        return kind(data.root, split, **options)
+    except TypeError as error:  # an option of another type than the data set expects
+        raise RecipeError(f"`data.options` must fit the data set {data.dataset!r}; got {options} ({error}).") from None
 
 
 def build_student(model: ModelConfig, num_classes: int) -> Segmenter:
     """The network that is trained."""
-    return create_model(
-        model.name,
-        num_classes=num_classes,
-        pretrained=model.pretrained,
-        output_stride=model.output_stride,
-        aux=model.aux,
-        backbone=dict(model.backbone),
-        mean=model.mean,
-        std=model.std,
-    )
+    try:
+        network = create_model(
+            model.name,
+            num_classes=num_classes,
+            pretrained=model.pretrained,
+            output_stride=model.output_stride,
+            aux=model.aux,
+            backbone=dict(model.backbone),
+            mean=model.mean,
+            std=model.std,
+        )
+    except RuntimeError as error:  # no network to fetch weights over: the user's to mend
+        raise RecipeError(f"`model.pretrained`: {error}") from error
+    if not model.dropout:
+        for module in network.modules():
+            if isinstance(module, nn.modules.dropout._DropoutNd):
+                module.p = 0.0
+    return network
 
 
 def build_teacher(teacher: TeacherConfig, labels: LabelTable) -> Teacher:
@@ -212,7 +224,7 @@ def load(path: str | Path) -> Predictor:
 def load_predictor(path: str | Path, *, official: str | None = None, labels: LabelTable | None = None) -> Predictor:
     """As `load`; also a checkpoint of the paper's authors (``.pth``), given its name and the label table."""
     path = Path(path)
-    if path.suffix in (".pth", ".pth.tar", ".pkl", ".pt"):
+    if path.suffix in (".pth", ".tar", ".pkl", ".pt"):
         if official is None or labels is None:
             raise ValueError(f"{path} is a checkpoint of the authors, say which network it is and for which classes.")
         network = load_official(path, official, num_classes=labels.num_classes)
@@ -226,14 +238,24 @@ def load_predictor(path: str | Path, *, official: str | None = None, labels: Lab
         )
     student, metadata = read_student(file)
     table = LabelTable.from_json(metadata["labels"])
+    if table.num_classes != student.num_classes:
+        raise ValueError(
+            f"{file} must name its {student.num_classes} classes; its label table has {table.num_classes}."
+        )
     return Predictor(
-        student.eval(),
-        table.names,
-        table.colors,
-        student.preprocessing,
-        float(metadata.get("image_scale", 1.0)),
-        metadata,
+        student.eval(), table.names, table.colors, student.preprocessing, _image_scale(file, metadata), metadata
     )
+
+
+def _image_scale(file: Path, metadata: dict[str, Any]) -> float:
+    text = metadata.get("image_scale", "1.0")
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = math.nan
+    if not 0 < scale < math.inf:
+        raise ValueError(f"{file} must have a positive number as its image_scale; got {text!r}.")
+    return scale
 
 
 def _features(network: nn.Module, more: dict[str, str] | None) -> dict[str, str] | None:

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +26,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console()
+SPEAKS = os.environ.get("RANK", "0") == "0"  # under torchrun one process speaks; errors come from any
+out = Console(quiet=not SPEAKS)
 err = Console(stderr=True)
 
 RecipeName = Annotated[str, typer.Argument(help="Name of a recipe (see `segdistill list`) or a YAML file.")]
@@ -45,14 +47,20 @@ def main() -> None:
     sys.exit(code)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(__version__, highlight=False)
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave."),
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
 ) -> None:
-    if version:
-        out.print(__version__)
-        raise typer.Exit
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", force=True)
     logging.getLogger("segdistill").setLevel(logging.INFO if verbose else logging.WARNING)
 
@@ -64,14 +72,19 @@ def demo(
 ) -> None:
     """Offline, on a CPU, about 4 minutes: a teacher, a student alone, a student with Af-DCD, and a report."""
     from segdistill.compare import plan_demo, run_all
+    from segdistill.engine.signals import Stopped
     from segdistill.reports import summarise
 
     runs = plan_demo(folder, overrides or [])
-    with _bar() as bar:
-        tasks = {run.title: bar.add_task(run.title, total=run.recipe.train.iterations, note="") for run in runs}
-        run_all(runs, folder / "report.html", lambda run, record: _advance(bar, tasks[run.title], record))
-        for task in tasks.values():
-            bar.update(task, completed=bar.tasks[task].total)
+    try:
+        with _bar() as bar:
+            tasks = {run.title: bar.add_task(run.title, total=run.recipe.train.iterations, note="") for run in runs}
+            run_all(runs, folder / "report.html", lambda run, record: _advance(bar, tasks[run.title], record))
+            for task in tasks.values():
+                bar.update(task, completed=bar.tasks[task].total)
+    except Stopped as stop:
+        err.print(f"{stop} The same command continues.", highlight=False, soft_wrap=True)
+        raise typer.Exit(128 + stop.signum) from None
     _print_summary(summarise([run.folder for run in runs]))
     out.print(f"report: {folder / 'report.html'}")
 
@@ -84,6 +97,7 @@ def train(
     resume: Annotated[Path | None, typer.Option("--resume", help="Run folder to continue.")] = None,
 ) -> None:
     """Train a teacher, a student alone or a distillation, as the recipe says."""
+    from segdistill import rundir
     from segdistill.config import RecipeError, load_recipe
     from segdistill.engine.signals import Stopped
     from segdistill.run import new_folder, recipe_of, run_recipe
@@ -92,7 +106,7 @@ def train(
         raise RecipeError("give a recipe, or --resume RUN, and not both.")
     chosen = recipe_of(resume) if resume is not None else load_recipe(recipe or "", overrides or [])
     run = resume or folder or new_folder(chosen)
-    if resume is None and run.exists() and any(run.iterdir()):
+    if resume is None and run.is_dir() and {file.name for file in run.iterdir()} - {rundir.EVENTS}:
         raise RecipeError(f"{run} exists and is not empty. Continue it with --resume {run}, or choose another --out.")
     try:
         with _bar() as bar:
@@ -123,6 +137,8 @@ def evaluate(
     from segdistill.config import load_recipe
     from segdistill.run import score_network
 
+    if recipe is None and not (run / rundir.RECIPE).is_file():
+        raise rundir.RunError(f"{run} is not a run folder, so --recipe must name the data to score it on.")
     source = recipe or str(run / rundir.RECIPE)
     result = score_network(load_recipe(source, overrides or []), run, split=split, official=official)
     _print_scores(result)
@@ -143,6 +159,10 @@ def predict(
     from segdistill.build import load
     from segdistill.engine.predict import predict_files
 
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"`--device` must be auto, cpu or cuda; got {device!r}.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("`--device` is cuda, but torch sees no GPU here. Take --device cpu.")
     chosen = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     written = 0
     for mask in predict_files(load(run).to(chosen), source, folder):
@@ -257,6 +277,7 @@ def _bar() -> "Progress":
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", style="dim"),
         console=err,
+        disable=not SPEAKS,
     )
 
 

@@ -78,6 +78,7 @@ class ModelConfig(_Closed):
         pretrained: ImageNet weights of the backbone: true for timm's, or a safetensors file.
         output_stride: Image pixels per cell of the last map: 8, 16 or 32.
         aux: Auxiliary head; null for the family's custom.
+        dropout: False takes all dropout out.
         backbone: Further arguments of the timm backbone.
         mean: Of the image normalisation; null for that of the pretrained weights.
         std: Likewise.
@@ -88,6 +89,7 @@ class ModelConfig(_Closed):
     pretrained: bool | str = False
     output_stride: Literal[8, 16, 32] = 8
     aux: bool | None = None
+    dropout: bool = True
     backbone: dict[str, Any] = {}
     mean: Color | None = None
     std: Color | None = None
@@ -197,7 +199,7 @@ class EvaluateConfig(_Closed):
     """
 
     protocol: Literal["default", "paper"] = "default"
-    scales: tuple[Positive, ...] = (1.0,)
+    scales: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
     flip: bool = False
     window: Size | None = None
 
@@ -276,7 +278,8 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         if "=" not in override.lstrip("="):
             raise RecipeError(f"an override must be key=value; got {override!r}.")
     try:
-        values = OmegaConf.merge(values, OmegaConf.from_dotlist(list(overrides)))
+        changes = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)), resolve=False)
+        values = OmegaConf.merge(values, OmegaConf.create(_with_text_keys(changes)))
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise RecipeError(f"the overrides {list(overrides)} do not fit the recipe ({_first_line(error)}).") from None
     return parse_recipe(OmegaConf.to_container(values, resolve=False), str(source))

@@ -78,11 +78,12 @@ def _scan_splits(recipe: Recipe, advance: Advance | None) -> tuple[Sequence[str]
     try:
         sets = [dataset for dataset in build_datasets(recipe) if dataset is not None]
         if recipe.data.unlabelled is not None:
-            sets.append(DATASETS["images"](recipe.data.unlabelled, "unlabelled"))
+            names = sets[0].labels.names
+            sets.append(DATASETS["images"](recipe.data.unlabelled, "unlabelled", classes=names))
     except (ValueError, OSError) as error:
         return (), {}, [str(error)]
     found = {dataset.split: _scan_one(dataset, recipe.data.num_workers, advance) for dataset in sets}
-    problems = [f"{fault.path} {fault.problem} {fault.remedy}" for report in found.values() for fault in report.faults]
+    problems = [f"{fault.path} {fault.problem}. {fault.remedy}" for report in found.values() for fault in report.faults]
     return sets[0].labels.names, found, problems
 
 

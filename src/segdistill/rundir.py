@@ -16,10 +16,11 @@
 """
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from segdistill.files import write_atomic
 
 RECIPE = "recipe.yaml"
 ENVIRONMENT = "environment.json"
@@ -38,14 +39,8 @@ class RunError(ValueError):
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file in one step: a reader, or a crash, sees the old text or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.tmp")
-    with scratch.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
+    """Replace a text file in one step."""
+    write_atomic(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:

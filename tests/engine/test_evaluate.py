@@ -13,7 +13,9 @@ CPU = torch.device("cpu")
 def network(num_classes=4, stride=2):
     """A small network that is not symmetric and sees context."""
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 6, 5, stride=stride, padding=2), nn.ReLU(), nn.Conv2d(6, num_classes, 3, padding=1))
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 5, stride=stride, padding=2), nn.ReLU(), nn.Conv2d(6, num_classes, 3, padding=1)
+    )
 
 
 def resized(logits, size):

@@ -5,15 +5,16 @@ at every step from (seed, step, process), see `engine.train`.
 """
 
 import json
-import os
 import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
+
+from segdistill.files import write_atomic
 
 FORMAT = "segdistill-checkpoint-1"
 
@@ -58,17 +59,8 @@ def save(
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items() if isinstance(v, Tensor)}
     tensors |= {f"extra.{name}": tensor for name, tensor in extra.items()}
-    write_safetensors(path, tensors, {"format": FORMAT, "progress": json.dumps(progress)})
-
-
-def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors so that a reader, or a crash, sees the old file or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.tmp")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, scratch, metadata)
-    with scratch.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, to_bytes(on_cpu, {"format": FORMAT, "progress": json.dumps(progress)}))
 
 
 def load(path: Path) -> Checkpoint:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor, nn
 
 from segdistill.engine.evaluate import Protocol, class_scores
@@ -17,6 +17,7 @@ from segdistill.taps import Normalise, find_logits
 from segdistill.types import Preprocessing
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")  # no others: Pillow would start programs for some
 
 ImageLike = str | Path | Image.Image | np.ndarray[Any, Any] | Tensor
 
@@ -106,15 +107,14 @@ def read_image(image: ImageLike) -> Tensor:
     """Bring an image to a float tensor (3, H, W), RGB in [0, 1].
 
     Raises:
-        ImageError: If the file does not exist or is no image, or an array has another shape.
+        ImageError: If the file does not exist or is no image of 8 bits, or an array has another shape or type.
     """
     if isinstance(image, (str, Path)):
         try:
-            with Image.open(image) as file:
-                image = file.convert("RGB")
+            image = _read_file(image)
         except FileNotFoundError:
             raise ImageError(f"{image} does not exist.") from None
-        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise ImageError(f"{image} is not a readable image ({error}).") from None
     if isinstance(image, Image.Image):
         image = np.asarray(image.convert("RGB"))
@@ -124,7 +124,17 @@ def read_image(image: ImageLike) -> Tensor:
         raise ImageError(
             f"`image` must have 3 channels: (H, W, 3) array or (3, H, W) tensor; got {tuple(image.shape)}."
         )
+    if image.dtype != torch.uint8 and not image.is_floating_point():
+        raise ImageError(f"`image` must be uint8, or float in [0, 1]; got {image.dtype}.")
     return image.float() / 255 if image.dtype == torch.uint8 else image.float()
+
+
+def _read_file(path: str | Path) -> Image.Image:
+    """A picture as RGB, turned upright as its EXIF orientation says, as the data sets read it."""
+    with Image.open(path, formats=IMAGE_FORMATS) as file:
+        if file.mode.startswith(("I", "F")):
+            raise ValueError("it has more than 8 bits per channel")
+        return ImageOps.exif_transpose(file).convert("RGB")
 
 
 def find_images(source: str) -> list[tuple[Path, Path]]:
@@ -164,9 +174,9 @@ def predict_files(predictor: Predictor, source: str, out: Path, protocol: Protoc
     """
     for image, relative in find_images(source):
         mask = predictor(image, protocol)
-        stem = out / relative.parent / relative.name.replace(".", "_")
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        mask_path = stem.with_name(f"{stem.name}_mask.png")
+        folder, name = out / relative.parent, f"{relative.stem}_{relative.suffix[1:]}"  # a.png and a.jpg differ
+        folder.mkdir(parents=True, exist_ok=True)
+        mask_path = folder / f"{name}_mask.png"
         predictor.mask_image(mask).save(mask_path)
-        predictor.overlay(image, mask).save(stem.with_name(f"{stem.name}_overlay.png"))
+        predictor.overlay(image, mask).save(folder / f"{name}_overlay.png")
         yield mask_path

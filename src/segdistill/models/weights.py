@@ -1,13 +1,13 @@
 """A trained network as one file: its tensors, and in the header all that is needed to use them."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from safetensors.torch import save
 
+from segdistill.files import write_atomic
 from segdistill.models.segmenter import Segmenter
 from segdistill.models.state import misfit, read_tensors
 from segdistill.models.zoo import create_model
@@ -53,7 +53,7 @@ def save_student(
     if taken:
         raise ValueError(f"`extra` must not use the header's own names; got {', '.join(taken)}.")
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    _write(Path(path), save(tensors, {**header, **(extra or {})}))
+    write_atomic(Path(path), save(tensors, {**header, **(extra or {})}))
 
 
 def read_student(path: str | Path) -> tuple[Segmenter, dict[str, Any]]:
@@ -100,15 +100,3 @@ def _parse(path: str | Path, strings: Mapping[str, str], entry: str) -> dict[str
     if not isinstance(value, dict):
         raise ValueError(f"`path` must have a JSON object `{entry}` in its header; {path} has not.")
     return value
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,11 +1,10 @@
 """The networks by name: a head of ours on a backbone of timm."""
 
-import difflib
 import functools
 import inspect
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from segdistill.models.deeplabv3 import DeepLabV3Head
 from segdistill.models.pretrained import load_backbone
 from segdistill.models.pspnet import PSPHead
 from segdistill.models.segmenter import STAGES, Segmenter
+from segdistill.names import nearest
 from segdistill.types import Preprocessing
 
 MODELS: dict[str, Callable[[int, int], Head]] = {
@@ -143,22 +143,15 @@ def _resolve(name: str) -> tuple[str, str, dict[str, Any]]:
     head, _, backbone = str(name).partition("_")
     if head not in MODELS:
         raise ValueError(
-            f"`name` must begin with a head, as in `deeplabv3_resnet18`; got {name!r}."
-            f"{_nearest(head, MODELS)} The heads are {', '.join(MODELS)}."
+            f"`name` must begin with a head, as in `deeplabv3_resnet18`; got {name!r}. {nearest(head, MODELS)}"
         )
     if backbone in BACKBONES:
         return head, *BACKBONES[backbone]
     # A colon would make timm fetch a description from elsewhere, and names come from files too.
     if ":" in backbone or not timm.is_model(backbone):
-        near = _nearest(backbone, [*BACKBONES, *timm.list_models()], f"{head}_")
-        hint = near or " `list_models()` has names to begin with."
-        raise ValueError(f"`name` must end with a backbone that timm has; got {name!r}.{hint}")
+        names = [f"{head}_{known}" for known in (*BACKBONES, *timm.list_models())]
+        raise ValueError(f"`name` must end with a backbone that timm has; got {name!r}. {nearest(name, names)}")
     return head, backbone, {}
-
-
-def _nearest(name: str, choices: Iterable[str], prefix: str = "") -> str:
-    close = difflib.get_close_matches(name, list(choices), n=3, cutoff=0.5)
-    return f" Nearest: {', '.join(prefix + choice for choice in close)}." if close else ""
 
 
 def _checked_options(backbone: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Argument checks shared by the ops and the losses: one sentence, before any work is done."""
 
-import difflib
 import math
 import numbers
 from collections.abc import Iterable, Sequence
 
 from torch import Tensor
+
+from segdistill.names import nearest
 
 
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
@@ -13,9 +14,9 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     known = list(choices)
     if value in known:
         return
-    near = difflib.get_close_matches(str(value), known)
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise ValueError(f"`{name}` must be one of {', '.join(map(repr, known))}; got {value!r}.{hint}")
+    raise ValueError(
+        f"`{name}` must be one of {', '.join(map(repr, known))}; got {value!r}. {nearest(str(value), known)}"
+    )
 
 
 def check_count(name: str, value: object, minimum: int = 1) -> None:

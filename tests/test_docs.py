@@ -1,0 +1,200 @@
+import re
+from collections import OrderedDict
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from pydantic import BaseModel
+from torch import nn
+
+import segdistill
+from segdistill.config import Recipe, TermConfig, load_recipe, recipe_names
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+RECIPES = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FOREIGN = ("transformers", "segmentation_models_pytorch")
+SAMPLE = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def samples(text, language):
+    """Code of every fenced block of a language, without the indent of a list around it."""
+    found = [code for name, code in SAMPLE.findall(text) if name == language]
+    return [re.sub(rf"^{re.match(' *', code).group()}", "", code, flags=re.MULTILINE) for code in found]
+
+
+def rows(text):
+    """Cells of every table line."""
+    lines = [line for line in text.splitlines() if line.startswith("|") and not line.startswith("|---")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("marker", "command"),
+    [("install and demo", "pip install . && segdistill demo"), ("test", 'pip install -e ".[dev]" && pytest')],
+)
+def test_ci_finds_its_two_commands(marker, command):
+    assert re.findall(rf"^<!-- ci: {marker} -->\n```bash\n(.*?)\n```$", README, re.MULTILINE) == [command]
+
+
+def test_first_screen_has_picture_commands_and_python():
+    screen = "\n".join(README.splitlines()[:45])
+    assert "](docs/images/camvid_cpu.png)" in screen
+    assert screen.count("```bash") == 2
+    assert screen.count("```python") == 1
+
+
+def test_the_python_of_the_readme_trains_a_student(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    scope = {"loader": [(torch.rand(1, 3, 128, 128), torch.randint(0, 21, (1, 128, 128)))]}
+    exec(samples(README, "python")[0], scope)
+    saved = torch.load("small.pt", weights_only=True)
+    fresh = scope["lraspp_mobilenet_v3_large"](weights=None, weights_backbone=None, num_classes=21)
+    fresh.load_state_dict(saved)  # a plain torchvision network
+    assert list(scope["distiller"].weights) == ["task", "aux", "kd", "af_dcd.mimic", "af_dcd.contrast"]
+
+
+def test_the_recipes_of_the_readme_are_valid(tmp_path):
+    for text in samples(README, "yaml"):
+        name = re.match(r"# (\S+\.yaml)\n", text).group(1)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    teacher = load_recipe(tmp_path / "teacher.yaml")
+    distilled = load_recipe(tmp_path / "distilled.yaml", ["teacher.weights=RUN"])
+    assert (teacher.name, teacher.kind, teacher.model.name) == ("teacher", "teacher", "deeplabv3_resnet101")
+    assert (distilled.kind, list(distilled.terms)) == ("distilled", ["kd", "af_dcd"])
+    assert distilled.data == teacher.data
+
+
+def test_the_python_of_the_distiller_page_runs():
+    class Nested(nn.Conv2d):
+        def forward(self, image):
+            return {"semantic": {"scores": super().forward(image)}}
+
+    big = nn.Sequential(
+        OrderedDict(backbone=nn.Sequential(OrderedDict(layer4=nn.Conv2d(3, 32, 1))), head=nn.Conv2d(32, 5, 1))
+    )
+    layers = [*(nn.Identity() for _ in range(16)), nn.Conv2d(3, 8, 1)]
+    scope = {
+        "big": big,
+        "small": nn.Sequential(OrderedDict(backbone=nn.Sequential(*layers), head=nn.Conv2d(8, 5, 1))),
+        "model": Nested(3, 5, 1),
+        "images": torch.rand(2, 3, 16, 16),
+        "labels": torch.randint(0, 5, (2, 16, 16)),
+        "torch": torch,
+        "sd": segdistill,
+        "IMAGENET_MEAN": (0.485, 0.456, 0.406),
+        "IMAGENET_STD": (0.229, 0.224, 0.225),
+    }
+    blocks = samples((ROOT / "docs/distiller.md").read_text(encoding="utf-8"), "python")
+    ours = [block for block in blocks if not any(name in block for name in FOREIGN)]
+    assert len(ours) >= 4
+    for block in ours:
+        exec(block, scope)
+    distiller = segdistill.Distiller(scope["small"], [segdistill.Term(scope["Cosine"](), name="cosine")])
+    teacher = segdistill.Teacher(big)
+    assert "cosine" in distiller(scope["images"], scope["labels"], teacher(scope["images"])).parts
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_resolve(page):
+    text = SAMPLE.sub("", page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)\s#]+)", text):
+        if not target.startswith(("https://", "http://")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_commands_in_the_docs_exist():
+    from segdistill.cli import app
+
+    known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    table = {cells[0].strip("`").split()[1] for cells in rows(README) if cells[0].startswith("`segdistill ")}
+    assert table == known
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        used = re.findall(r"(?:^ *|`|&& |-m )segdistill ([a-z]+)", text, re.MULTILINE)
+        assert set(used) <= known, page.name
+
+
+def schema(model=Recipe, prefix=""):
+    """Every key of a recipe and its field."""
+    for name, field in model.model_fields.items():
+        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        nested = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if nested is TermConfig:
+            yield from schema(TermConfig, f"{prefix}{name}.<name>.")
+        elif nested is not None:
+            yield from schema(nested, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def documented_keys():
+    """Every key of the tables of the recipes page, with the text of its default."""
+    body = RECIPES[RECIPES.index("## Keys") : RECIPES.index("## The published rows")]
+    return {key: cells[1] for cells in rows(body) for key in re.findall(r"`([^`]+)`", cells[0])}
+
+
+def test_every_key_of_a_recipe_is_documented():
+    assert set(documented_keys()) == {key for key, _ in schema()} | {"base"}
+
+
+@pytest.mark.parametrize(("key", "field"), [*schema()], ids=lambda value: value if isinstance(value, str) else "")
+def test_documented_defaults_are_those_of_the_schema(key, field):
+    text = documented_keys()[key].strip("`")
+    words = ("the file's", "empty", "the name", "by loss", "as `on`", "as `on")
+    if field.is_required():
+        assert text == ("the file's" if key == "name" else "required")
+    elif text in words:
+        assert not field.default
+    else:
+        value = yaml.safe_load(text)
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        assert (float(value) if isinstance(default, float) else value) == default
+
+
+def test_published_rows_are_those_of_the_recipes():
+    body = RECIPES[RECIPES.index("## The published rows") : RECIPES.index("What differs from the authors'")]
+    found = [(re.match(r"`(\w+)`", cells[0]), cells[1:]) for cells in rows(body)]
+    table = {match.group(1): cells for match, cells in found if match}
+    published = {name.removesuffix("_af_dcd") for name in recipe_names() if name.endswith("_af_dcd")}
+    assert set(table) == published
+    for name, (teacher, alone, distilled, weights) in table.items():
+        recipe = load_recipe(f"{name}_af_dcd", ["teacher.weights=RUN"])
+        assert f"mIoU {distilled}" in recipe.description
+        assert f"mIoU {alone}" in load_recipe(name).description
+        assert f"mIoU {teacher}" in load_recipe(f"{recipe.data.dataset}_teacher").description
+        af_dcd = recipe.terms["af_dcd"].weight
+        assert [float(w) for w in weights.split(",")] == [recipe.terms["kd"].weight, *af_dcd.values()]
+
+
+def test_every_recipe_that_comes_with_the_package_is_documented():
+    for name in recipe_names():
+        known = name.removesuffix("_af_dcd")
+        assert f"`{known}`" in RECIPES or known.endswith("_teacher")
+
+
+def test_architecture_names_every_file():
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    source = ROOT / "src/segdistill"
+    for path in source.rglob("*.py"):
+        if path.name != "__init__.py":
+            assert path.name in page, path.relative_to(source)
+
+
+def test_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors", "version"} <= set(citation)
+    assert citation["version"] == segdistill.__version__
+    assert "https://arxiv.org/abs/2312.04168" in [reference["url"] for reference in citation["references"]]
+    assert f"## [{segdistill.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
