@@ -4,7 +4,8 @@
     python examples/own_loop.py --steps 2    # seconds: shows that it runs
 
 The images are drawn by a program, so nothing is downloaded. Put your data and networks in their place. It shows the
-loop, not a result: one seed, a short schedule and a teacher that is no larger inside prove nothing about a method.
+loop, not a gain: after so few steps from scratch the teacher is behind the student alone (31.8 and 41.4 % mIoU, one
+seed), and the distilled student follows it (31.3 %). A teacher must be better than its student: check that first.
 """
 
 import argparse

@@ -124,9 +124,9 @@ def test_deep_stems_complete_timms_names():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("deeplab_resnet18", {}, "Nearest: deeplabv3"),
-        ("deeplabv3_resnet19", {}, "Nearest: deeplabv3_resnet18"),
-        ("deeplabv3", {}, "list_models"),
+        ("deeplab_resnet18", {}, "Nearest names: deeplabv3"),
+        ("deeplabv3_resnet19", {}, "Nearest names: deeplabv3_resnet18"),
+        ("deeplabv3", {}, "must end with a backbone"),
         ("deeplabv3_hf-hub:some/where", {}, "must end with a backbone"),
         ("deeplabv3_local-dir:/tmp", {}, "must end with a backbone"),
         ("deeplabv3_vgg11", {"output_stride": 8}, "cannot build `vgg11`.*output_stride=32"),

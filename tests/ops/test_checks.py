@@ -36,8 +36,8 @@ def test_bad_values_are_named(check, value, sentence):
         check("x", value)
 
 
-def test_unknown_names_list_the_near_ones_and_only_those():
-    with pytest.raises(ValueError, match=r"one of 'left', 'right'; got 'rigth'. Did you mean 'right'\?$"):
+def test_unknown_names_list_the_known_ones():
+    with pytest.raises(ValueError, match=r"one of 'left', 'right'; got 'rigth'\.$"):
         _checks.check_choice("side", "rigth", ["left", "right"])
     with pytest.raises(ValueError, match=r"got 7\.$"):
         _checks.check_choice("side", 7, ["left", "right"])

@@ -6,17 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
-from segdistill.names import nearest
-
 
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
-    """Refuse a name that is not in ``choices``, and say which ones are near it."""
+    """Refuse a name that is not in ``choices``."""
     known = list(choices)
-    if value in known:
-        return
-    raise ValueError(
-        f"`{name}` must be one of {', '.join(map(repr, known))}; got {value!r}. {nearest(str(value), known)}"
-    )
+    if value not in known:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, known))}; got {value!r}.")
 
 
 def check_count(name: str, value: object, minimum: int = 1) -> None:

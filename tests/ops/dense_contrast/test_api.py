@@ -111,9 +111,9 @@ def test_patch_size_may_be_a_list():
         ({"patch_size": (0, 4)}, "`patch_size` must be an integer of at least 1; got 0."),
         ({"patch_size": 4}, "`patch_size` must be a pair (height, width); got 4."),
         ({"patch_size": (4, 4, 4)}, "`patch_size` must be a pair (height, width); got (4, 4, 4)."),
-        ({"distance": "cosin"}, "got 'cosin'. Did you mean 'cosine'?"),
-        ({"negatives": "other_group"}, "got 'other_group'. Did you mean 'other_groups'?"),
-        ({"impl": "referenc"}, "got 'referenc'. Did you mean 'reference'?"),
+        ({"distance": "cosin"}, "got 'cosin'."),
+        ({"negatives": "other_group"}, "got 'other_group'."),
+        ({"impl": "referenc"}, "got 'referenc'."),
         (
             {"groups": 1},
             "`negatives` must leave every cell something to differ from; got 'other_groups' with 1",
