@@ -48,7 +48,9 @@ def teacher(tmp_path_factory):
 
 def test_a_distillation_leaves_everything_a_run_promises(teacher, tmp_path):
     folder = tmp_path / "run"
-    recipe = load_recipe("demo", [*TINY, *AF_DCD, f"teacher.weights={teacher}", "train.iterations=4", "train.val_every=2"])
+    recipe = load_recipe(
+        "demo", [*TINY, *AF_DCD, f"teacher.weights={teacher}", "train.iterations=4", "train.val_every=2"]
+    )
     result = run_recipe(recipe, folder)
 
     assert result == json.loads((folder / rundir.RESULT).read_text())
@@ -129,7 +131,8 @@ def test_a_run_stopped_by_a_signal_and_resumed_ends_as_if_it_had_not_been(teache
 
 def test_two_processes_match_one_at_the_same_global_batch(teacher, tmp_path):
     settings = [*TINY, *AF_DCD, f"teacher.weights={teacher}", "train.iterations=4", "train.val_every=2",
-                "train.freeze_bn=true", "model.dropout=false", "terms.af_dcd.mask=centre", "train.accumulate=2"]  # fmt: skip
+                "train.freeze_bn=true", "model.dropout=false", "terms.af_dcd.mask=centre",
+                "train.accumulate=2"]  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
     run_recipe(load_recipe("demo", settings), one)
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

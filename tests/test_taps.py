@@ -9,8 +9,8 @@ from segdistill.types import SegOutput
 
 
 def tapped(network, **options):
-    defaults = dict(role="student", features=None, logits=None, mean=None, std=None, bgr=False, size=None)
-    return Tapped(network, **defaults | options)
+    missing = dict.fromkeys(("features", "logits", "mean", "std", "size"))
+    return Tapped(network, **{"role": "student", "bgr": False} | missing | options)
 
 
 def small():
@@ -102,7 +102,10 @@ def test_probe_finds_widths_and_changes_nothing():
 
 def test_unknown_layer_names_the_nearest():
     with pytest.raises(TapError, match=r"got 'backbone.layr4'.*backbone\.layer4"):
-        tapped(nn.ModuleDict({"backbone": nn.ModuleDict({"layer4": nn.Conv2d(3, 4, 1)})}), features={"deep": "backbone.layr4"})
+        tapped(
+            nn.ModuleDict({"backbone": nn.ModuleDict({"layer4": nn.Conv2d(3, 4, 1)})}),
+            features={"deep": "backbone.layr4"},
+        )
 
 
 def test_a_layer_that_does_not_run_is_named():

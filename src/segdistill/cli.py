@@ -2,22 +2,26 @@
 
 import gc
 import logging
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from segdistill import __version__
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from segdistill.config import Recipe
-    from segdistill.doctor import Checkup
+from segdistill.display import (
+    SPEAKS,
+    err,
+    escape,
+    out,
+    print_checkup,
+    print_result,
+    print_scores,
+    print_summary,
+    progress_bar,
+    show_record,
+)
 
 app = typer.Typer(
     name="segdistill",
@@ -26,10 +30,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-SPEAKS = os.environ.get("RANK", "0") == "0"  # under torchrun one process speaks; errors come from any
-out = Console(quiet=not SPEAKS)
-err = Console(stderr=True)
-
 RecipeName = Annotated[str, typer.Argument(help="Name of a recipe (see `segdistill list`) or a YAML file.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, e.g. optim.lr=0.01")]
 
@@ -40,7 +40,7 @@ def main() -> None:
     try:
         app()
     except _user_errors() as error:
-        err.print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False, soft_wrap=True)
+        err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         code = 2
     finally:
         _leave_process_group()
@@ -77,15 +77,15 @@ def demo(
 
     runs = plan_demo(folder, overrides or [])
     try:
-        with _bar() as bar:
+        with progress_bar() as bar:
             tasks = {run.title: bar.add_task(run.title, total=run.recipe.train.iterations, note="") for run in runs}
-            run_all(runs, folder / "report.html", lambda run, record: _advance(bar, tasks[run.title], record))
+            run_all(runs, folder / "report.html", lambda run, record: show_record(bar, tasks[run.title], record))
             for task in tasks.values():
                 bar.update(task, completed=bar.tasks[task].total)
     except Stopped as stop:
         err.print(f"{stop} The same command continues.", highlight=False, soft_wrap=True)
         raise typer.Exit(128 + stop.signum) from None
-    _print_summary(summarise([run.folder for run in runs]))
+    print_summary(summarise([run.folder for run in runs]))
     out.print(f"report: {folder / 'report.html'}")
 
 
@@ -102,22 +102,26 @@ def train(
     from segdistill.engine.signals import Stopped
     from segdistill.run import new_folder, recipe_of, run_recipe
 
-    if (recipe is None) == (resume is None):
-        raise RecipeError("give a recipe, or --resume RUN, and not both.")
-    chosen = recipe_of(resume) if resume is not None else load_recipe(recipe or "", overrides or [])
+    if recipe is None and resume is None:
+        raise RecipeError("give a recipe, or --resume RUN.")
+    if resume is not None and folder is not None:
+        raise RecipeError(f"--resume continues in {resume} itself: leave --out away.")
+    chosen = recipe_of(resume) if recipe is None and resume else load_recipe(recipe or "", overrides or [])
     run = resume or folder or new_folder(chosen)
-    if resume is None and run.is_dir() and {file.name for file in run.iterdir()} - {rundir.EVENTS}:
+    if resume is not None and not run.is_dir():
+        raise RecipeError(f"--resume must name a run folder; {run} is none.")
+    if SPEAKS and resume is None and run.is_dir() and {file.name for file in run.iterdir()} - {rundir.EVENTS}:
         raise RecipeError(f"{run} exists and is not empty. Continue it with --resume {run}, or choose another --out.")
     try:
-        with _bar() as bar:
+        with progress_bar() as bar:
             task = bar.add_task(chosen.name, total=chosen.train.iterations, note="")
             result = run_recipe(
-                chosen, run, resume=resume is not None, on_log=lambda record: _advance(bar, task, record)
+                chosen, run, resume=resume is not None, on_log=lambda record: show_record(bar, task, record)
             )
     except Stopped as stop:
         err.print(f"{stop} Continue with: segdistill train --resume {run}", highlight=False, soft_wrap=True)
         raise typer.Exit(128 + stop.signum) from None
-    _print_result(result, run)
+    print_result(result, run)
 
 
 @app.command()
@@ -141,7 +145,7 @@ def evaluate(
         raise rundir.RunError(f"{run} is not a run folder, so --recipe must name the data to score it on.")
     source = recipe or str(run / rundir.RECIPE)
     result = score_network(load_recipe(source, overrides or []), run, split=split, official=official)
-    _print_scores(result)
+    print_scores(result)
     if json is not None:
         rundir.write_json(json, result)
 
@@ -183,7 +187,7 @@ def report(
 
     rows = summarise(runs)
     write_report(runs, file)
-    _print_summary(rows)
+    print_summary(rows)
     if markdown is not None:
         rundir.write_text(markdown, to_markdown(rows))
     out.print(f"report: {file}")
@@ -196,7 +200,7 @@ def check(recipe: RecipeName, overrides: Overrides = None) -> None:
     from segdistill.doctor import check as examine
 
     chosen = load_recipe(recipe, overrides or [])
-    with _bar() as bar:
+    with progress_bar() as bar:
         tasks: dict[str, Any] = {}
 
         def advance(split: str, done: int, total: int) -> None:
@@ -205,7 +209,7 @@ def check(recipe: RecipeName, overrides: Overrides = None) -> None:
             bar.update(tasks[split], completed=done)
 
         checkup = examine(chosen, advance=advance)
-    _print_checkup(checkup, chosen)
+    print_checkup(checkup, chosen)
     if checkup.problems:
         raise typer.Exit(1)
 
@@ -247,109 +251,9 @@ def _user_errors() -> tuple[type[BaseException], ...]:
     return tuple(errors)
 
 
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
-
-
 def _leave_process_group() -> None:
     """Under torchrun: leave in order, with no model alive, or gloo aborts at exit."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
         gc.collect()
         torch.distributed.destroy_process_group()
-
-
-def _bar() -> "Progress":
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
-        console=err,
-        disable=not SPEAKS,
-    )
-
-
-def _advance(bar: "Progress", task: Any, record: dict[str, Any]) -> None:
-    """Show a record of the run; without a terminal, as a line."""
-    if "val" in record:
-        note = f"val mIoU {100 * record['val']['miou']:.2f}"
-    else:
-        parts = " ".join(f"{name} {value:.3g}" for name, value in record["parts"].items())
-        note = f"{parts} lr {record['lr']:.2g} {record.get('images_per_s', 0):.0f} img/s"
-    bar.update(task, completed=record["step"], note=note)
-    if not err.is_terminal:
-        err.print(
-            f"{bar.tasks[task].description}: step {record['step']}/{bar.tasks[task].total:.0f} {note}",
-            soft_wrap=True,
-        )
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
-
-
-def _print_scores(result: dict[str, Any]) -> None:
-    table = Table("class", "IoU %")
-    for name, iou in result["score"]["per_class_iou"].items():
-        table.add_row(_escape(name), _percent(iou))
-    out.print(table)
-    score = result["score"]
-    out.print(
-        f"mIoU {_percent(score['miou'])} %, pixel accuracy {_percent(score['pixel_accuracy'])} %",
-        highlight=False,
-    )
-    out.print(f"protocol: {result['protocol']}", highlight=False, soft_wrap=True)
-
-
-def _print_result(result: dict[str, Any], run: Path) -> None:
-    if result["score"] is not None:
-        _print_scores(result)
-    if result["teacher"] is not None:
-        out.print(
-            f"teacher ({result['teacher']['name']}): mIoU {_percent(result['teacher']['miou'])} %",
-            highlight=False,
-        )
-    out.print(f"run: {run}", highlight=False, soft_wrap=True)
-
-
-def _print_summary(rows: Any) -> None:
-    from segdistill.reports import table_cells
-
-    header, cells = table_cells(rows)
-    table = Table(*header)
-    for line in cells:
-        table.add_row(*(_escape(cell) for cell in line))
-    out.print(table)
-
-
-def _print_checkup(checkup: "Checkup", recipe: "Recipe") -> None:
-    for split, scan in checkup.splits.items():
-        sizes = ", ".join(f"{h}x{w} ({n})" for (h, w), n in list(scan.image_sizes.items())[:4])
-        out.print(f"{split}: {scan.num_samples} images, {len(scan.faults)} faulty; sizes {sizes}", highlight=False)
-        table = Table("class", "pixels", "share %")
-        total = max(1, int(scan.histogram.sum()))
-        for name, pixels in zip(checkup.class_names, scan.histogram.tolist(), strict=True):
-            table.add_row(_escape(name), f"{pixels:,}", f"{100 * pixels / total:.2f}")
-        out.print(table)
-        if scan.missing_classes:
-            out.print(f"no pixel of: {', '.join(scan.missing_classes)}", highlight=False)
-    for name, student, teacher in checkup.shapes:
-        out.print(f"{name}: student {student}" + (f", teacher {teacher}" if teacher else ""), highlight=False)
-    if checkup.trained_bytes:
-        out.print(f"weights, gradients and optimizer: {checkup.trained_bytes / 2**20:.0f} MiB", highlight=False)
-    for problem in checkup.problems:
-        out.print(f"[bold red]problem:[/] {_escape(problem)}", highlight=False, soft_wrap=True)
-    if not checkup.problems:
-        out.print(f"{recipe.name}: nothing wrong found")

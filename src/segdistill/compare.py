@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from segdistill import rundir
-from segdistill.config import Recipe, RecipeError, load_recipe
+from segdistill.config import Recipe, load_recipe
 from segdistill.reports import write_report
-from segdistill.run import recipe_of, run_recipe
+from segdistill.run import run_recipe
 
 
 class Planned(NamedTuple):
@@ -56,9 +56,6 @@ def run_all(
     Raises:
         RecipeError: If a folder holds a run with another recipe, whose result would pass for this one's.
     """
-    for run in runs:
-        if (run.folder / rundir.RECIPE).is_file() and recipe_of(run.folder) != run.recipe:
-            raise RecipeError(f"{run.folder} holds a run with other settings. Choose another --out, or remove it.")
     results = [run_recipe(run.recipe, run.folder, resume=True, on_log=partial(on_log, run)) for run in runs]
     write_report([run.folder for run in runs if rundir.is_complete(run.folder)], report)
     return results

@@ -69,6 +69,12 @@ class DataConfig(_Closed):
     num_workers: Annotated[int, Field(ge=0)] = 4
     max_faults: Annotated[int, Field(ge=0)] = 10
 
+    @field_validator("options", mode="before")
+    @classmethod
+    def _none_is_empty(cls, options: Any) -> Any:
+        """``data.options=null`` takes the options of the base away."""
+        return {} if options is None else options
+
 
 class ModelConfig(_Closed):
     """A network of our zoo; the number of classes comes from the data.

@@ -17,13 +17,13 @@ from torch import Tensor
 from segdistill import rundir
 from segdistill.artefacts import environment, event_log, latency, tensorboard, write_gallery
 from segdistill.build import Built, build, build_dataset, build_plan, build_protocol, load_predictor
-from segdistill.config import Recipe, dump_recipe, load_recipe
+from segdistill.config import Recipe, RecipeError, dump_recipe, load_recipe
 from segdistill.data import SegmentationDataset, eval_loader, evenly, train_loader
 from segdistill.engine import checkpoint
 from segdistill.engine.evaluate import Segment, evaluate, score
 from segdistill.engine.predict import Predictor
 from segdistill.engine.train import Progress, train
-from segdistill.metrics import Scores
+from segdistill.metrics.confusion import Scores
 from segdistill.models.weights import save_student
 from segdistill.types import Batch
 
@@ -50,6 +50,11 @@ def run_recipe(
         ValueError: Whatever is wrong with the recipe, the data or the folder, before training starts.
         NotFiniteError, Stopped: See `engine.train`.
     """
+    if resume and (folder / rundir.RECIPE).is_file() and recipe_of(folder) != recipe:
+        raise RecipeError(
+            f"{folder} holds a run with other settings, which cannot be continued with these. "
+            f"Continue it as it is (segdistill train --resume {folder}), or choose another --out."
+        )
     if resume and rundir.is_complete(folder):
         result: dict[str, Any] = rundir.read_json(folder / rundir.RESULT)
         return result
@@ -304,6 +309,7 @@ def score_network(
         num_classes=len(predictor.names),
         device=accelerator.device,
         protocol=protocol,
+        precision=build_plan(recipe).precision,
     )
     if accelerator.num_processes > 1:
         confusion = accelerator.reduce(confusion, reduction="sum")

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from segdistill.engine.evaluate import Protocol, class_scores, evaluate, score, slide, to_device
-from segdistill.metrics import confusion_matrix
+from segdistill.metrics.confusion import confusion_matrix
 from segdistill.types import IGNORE_INDEX, Batch
 
 CPU = torch.device("cpu")

@@ -20,7 +20,11 @@ AF_DCD = {"groups": 2, "patch_size": (2, 2), "pool_size": 1, "reduction": "mean"
 
 def network(width):
     return nn.Sequential(
-        nn.Conv2d(3, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout(0.3), nn.Conv2d(width, CLASSES, 1)
+        nn.Conv2d(3, width, 3, padding=1),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Dropout(0.3),
+        nn.Conv2d(width, CLASSES, 1),
     )
 
 
@@ -175,7 +179,9 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(tmp_path):
         student[3] = nn.Identity()
         run.distiller = Distiller(student, [Term("kd"), term], features={"deep": "2"}, teacher=run.teacher).double()
         run.teacher.double()
-        run.loader = (lambda run, loader: lambda s: (Batch(b.image.double() / 255, b.target) for b in loader(s)))(run, run.loader)
+        run.loader = (lambda run, loader: lambda s: (Batch(b.image.double() / 255, b.target) for b in loader(s)))(
+            run, run.loader
+        )
         run.optimizer = make_optimizer(run.distiller.parameters(), name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-4)
         run.go()
         results.append(run.state())
@@ -195,7 +201,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_term_and_step(tmp_pat
             self.calls += 1
             return (student - teacher).square().mean() * (value if self.calls == 5 else 1.0)
 
-    run.distiller = Distiller(network(4), [Term("kd"), Term(Breaks(), on="deep")], features={"deep": "2"}, teacher=run.teacher)
+    run.distiller = Distiller(
+        network(4), [Term("kd"), Term(Breaks(), on="deep")], features={"deep": "2"}, teacher=run.teacher
+    )
     run.optimizer = make_optimizer(run.distiller.parameters(), name="sgd", lr=0.01, momentum=0.9, weight_decay=0)
     with pytest.raises(NotFiniteError, match=r"`Breaks` is not finite at step 5\. The last good checkpoint is kept"):
         run.go()

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from segdistill.metrics import confusion_matrix, gap_closed, scores
+from segdistill.metrics.confusion import confusion_matrix, scores
+from segdistill.metrics.gap import gap_closed
 from segdistill.types import IGNORE_INDEX
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segdistill.metrics import Scores, confusion_matrix, scores
+from segdistill.metrics.confusion import Scores, confusion_matrix, scores
 from segdistill.taps import resize_logits
 from segdistill.types import Batch
 

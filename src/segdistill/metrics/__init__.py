@@ -1,5 +1,1 @@
-"""Scores that are functions of a confusion matrix."""
-
-from segdistill.metrics.confusion import Scores, confusion_matrix, gap_closed, scores
-
-__all__ = ["Scores", "confusion_matrix", "gap_closed", "scores"]
+"""Scores. Import from the modules: ``confusion`` needs torch, ``gap`` does not, and reports start without it."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from segdistill.metrics import gap_closed
+from segdistill.metrics.gap import gap_closed
 from segdistill.reports.read import Kind, Run, read_runs
 
 KIND_NAMES: dict[Kind, str] = {"teacher": "teacher", "student": "student alone", "distilled": "distilled"}

@@ -1,0 +1,128 @@
+"""What the command line shows: progress bars and tables."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.progress import Progress
+
+    from segdistill.config import Recipe
+    from segdistill.doctor import Checkup
+    from segdistill.reports import Row
+
+SPEAKS = os.environ.get("RANK", "0") == "0"  # under torchrun one process speaks; errors come from any
+out = Console(quiet=not SPEAKS)
+err = Console(stderr=True)
+
+
+def escape(text: str) -> str:
+    """Text from outside, with nothing in it that rich would take for markup."""
+    return text.replace("[", r"\[")
+
+
+def progress_bar() -> "Progress":
+    """A bar with counts, times and a note, on stderr."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
+        console=err,
+        disable=not SPEAKS,
+    )
+
+
+def show_record(bar: "Progress", task: Any, record: dict[str, Any]) -> None:
+    """Show a record of the run; without a terminal, as a line."""
+    if "val" in record:
+        note = f"val mIoU {100 * record['val']['miou']:.2f}"
+    else:
+        parts = " ".join(f"{name} {value:.3g}" for name, value in record["parts"].items())
+        note = f"{parts} lr {record['lr']:.2g} {record.get('images_per_s', 0):.0f} img/s"
+    bar.update(task, completed=record["step"], note=note)
+    if not err.is_terminal:
+        err.print(
+            f"{bar.tasks[task].description}: step {record['step']}/{bar.tasks[task].total:.0f} {note}",
+            soft_wrap=True,
+        )
+
+
+def percent(value: float | None) -> str:
+    """A share in [0, 1] as a percentage."""
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+def print_scores(result: dict[str, Any]) -> None:
+    """IoU of each class, mIoU, and the protocol they stand under."""
+    table = Table("class", "IoU %")
+    for name, iou in result["score"]["per_class_iou"].items():
+        table.add_row(escape(name), percent(iou))
+    out.print(table)
+    score = result["score"]
+    out.print(
+        f"mIoU {percent(score['miou'])} %, pixel accuracy {percent(score['pixel_accuracy'])} %",
+        highlight=False,
+    )
+    out.print(f"protocol: {result['protocol']}", highlight=False, soft_wrap=True)
+
+
+def print_result(result: dict[str, Any], run: Path) -> None:
+    """What a run ended with."""
+    if result["score"] is not None:
+        print_scores(result)
+    if result["teacher"] is not None:
+        out.print(
+            f"teacher ({result['teacher']['name']}): mIoU {percent(result['teacher']['miou'])} %",
+            highlight=False,
+        )
+    out.print(f"run: {run}", highlight=False, soft_wrap=True)
+
+
+def print_summary(rows: "Sequence[Row]") -> None:
+    """The table of several runs."""
+    from segdistill.reports import table_cells
+
+    header, cells = table_cells(rows)
+    table = Table(*header)
+    for line in cells:
+        table.add_row(*(escape(cell) for cell in line))
+    out.print(table)
+
+
+def print_checkup(checkup: "Checkup", recipe: "Recipe") -> None:
+    """What the doctor found."""
+    for split, scan in checkup.splits.items():
+        sizes = ", ".join(f"{h}x{w} ({n})" for (h, w), n in list(scan.image_sizes.items())[:4])
+        out.print(f"{split}: {scan.num_samples} images, {len(scan.faults)} faulty; sizes {sizes}", highlight=False)
+        table = Table("class", "pixels", "share %")
+        total = max(1, int(scan.histogram.sum()))
+        for name, pixels in zip(checkup.class_names, scan.histogram.tolist(), strict=True):
+            table.add_row(escape(name), f"{pixels:,}", f"{100 * pixels / total:.2f}")
+        out.print(table)
+        if scan.missing_classes:
+            out.print(f"no pixel of: {', '.join(scan.missing_classes)}", highlight=False)
+    for name, student, teacher in checkup.shapes:
+        out.print(f"{name}: student {student}" + (f", teacher {teacher}" if teacher else ""), highlight=False)
+    if checkup.trained_bytes:
+        out.print(f"weights, gradients and optimizer: {checkup.trained_bytes / 2**20:.0f} MiB", highlight=False)
+    for problem in checkup.problems:
+        out.print(f"[bold red]problem:[/] {escape(problem)}", highlight=False, soft_wrap=True)
+    if not checkup.problems:
+        out.print(f"{recipe.name}: nothing wrong found")
