@@ -119,8 +119,8 @@ def folder(tmp_path, save_network):
 
 WRONG = [
     ("train demoo", "there is no recipe 'demoo'. Nearest names: demo"),
-    ("train", "give a recipe, or --resume RUN, and not both"),
-    ("train demo_student --resume @/empty", "give a recipe, or --resume RUN, and not both"),
+    ("train", "give a recipe, or --resume RUN"),
+    ("train demo_student --resume @/empty", "is not a run folder: it holds no recipe.yaml"),
     ("train --resume @/empty", "is not a run folder: it holds no recipe.yaml"),
     ("train --resume @/none", "is not a run folder: it holds no recipe.yaml"),
     ("train --resume @/unfinished", "`data` must be given."),

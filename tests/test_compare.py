@@ -54,5 +54,5 @@ def test_the_demo_runs_once_writes_its_report_and_repeats_nothing(tmp_path):
     assert (runs[0].folder / rundir.RESULT).stat().st_mtime_ns == before[runs[0].folder]
 
     changed = plan_demo(tmp_path / "demo", [*TINY, "seed=1"])
-    with pytest.raises(RecipeError, match=r"demo/teacher holds a run with other settings. Choose another --out"):
+    with pytest.raises(RecipeError, match=r"demo/teacher holds a run with other settings, which cannot be continued"):
         run_all(changed, report, lambda *args: None)

@@ -76,8 +76,8 @@ def test_every_split_that_a_run_reads_is_scanned(tmp_path, save_network):
 def test_weights_gradients_and_optimizer_state_are_counted():
     sgd, adamw = (check(load_recipe("demo_student", [*TINY, f"optim.name={n}"])) for n in ("sgd", "adamw"))
     assert sgd.problems == adamw.problems == []
-    assert sgd.trained_bytes == 3 * 4 * 898_281
-    assert adamw.trained_bytes == 4 * 4 * 898_281
+    assert sgd.weight_bytes == 3 * 4 * 898_281
+    assert adamw.weight_bytes == 4 * 4 * 898_281
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_wrong_name_is_a_problem_and_the_data_are_scanned_all_the_same(save_ne
     assert problem in checkup.problems[0]
     assert checkup.splits["train"].num_samples == 2
     assert checkup.shapes == []
-    assert checkup.trained_bytes == 0
+    assert checkup.weight_bytes == 0
 
 
 def test_a_teacher_of_other_classes_or_none_is_a_problem(save_network, tmp_path):

@@ -106,10 +106,9 @@ def train(
         raise RecipeError("give a recipe, or --resume RUN.")
     if resume is not None and folder is not None:
         raise RecipeError(f"--resume continues in {resume} itself: leave --out away.")
-    chosen = recipe_of(resume) if recipe is None and resume else load_recipe(recipe or "", overrides or [])
+    begun = None if resume is None else recipe_of(resume)
+    chosen = begun if recipe is None and begun else load_recipe(recipe or "", overrides or [])
     run = resume or folder or new_folder(chosen)
-    if resume is not None and not run.is_dir():
-        raise RecipeError(f"--resume must name a run folder; {run} is none.")
     if SPEAKS and resume is None and run.is_dir() and {file.name for file in run.iterdir()} - {rundir.EVENTS}:
         raise RecipeError(f"{run} exists and is not empty. Continue it with --resume {run}, or choose another --out.")
     try:

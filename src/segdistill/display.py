@@ -120,8 +120,12 @@ def print_checkup(checkup: "Checkup", recipe: "Recipe") -> None:
             out.print(f"no pixel of: {', '.join(scan.missing_classes)}", highlight=False)
     for name, student, teacher in checkup.shapes:
         out.print(f"{name}: student {student}" + (f", teacher {teacher}" if teacher else ""), highlight=False)
-    if checkup.trained_bytes:
-        out.print(f"weights, gradients and optimizer: {checkup.trained_bytes / 2**20:.0f} MiB", highlight=False)
+    if checkup.shapes:
+        out.print(
+            f"memory: weights, gradients and optimizer {checkup.weight_bytes / 2**20:.0f} MiB, "
+            f"kept for the backward pass {checkup.activation_bytes / 2**20:.0f} MiB a micro-batch (float32)",
+            highlight=False,
+        )
     for problem in checkup.problems:
         out.print(f"[bold red]problem:[/] {escape(problem)}", highlight=False, soft_wrap=True)
     if not checkup.problems:

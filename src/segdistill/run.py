@@ -19,6 +19,7 @@ from segdistill.artefacts import environment, event_log, latency, tensorboard, w
 from segdistill.build import Built, build, build_dataset, build_plan, build_protocol, load_predictor
 from segdistill.config import Recipe, RecipeError, dump_recipe, load_recipe
 from segdistill.data import SegmentationDataset, eval_loader, evenly, train_loader
+from segdistill.doctor import refuse_faults
 from segdistill.engine import checkpoint
 from segdistill.engine.evaluate import Segment, evaluate, score
 from segdistill.engine.predict import Predictor
@@ -65,6 +66,8 @@ def run_recipe(
             rundir.write_text(folder / rundir.RECIPE, dump_recipe(recipe))
             rundir.write_json(folder / rundir.ENVIRONMENT, environment(accelerator))
         runner = Runner(recipe, built, folder, accelerator)
+        if accelerator.is_main_process:
+            refuse_faults(recipe, built, accelerator.device)
         progress = runner.train(resume=resume, on_log=on_log)
         result = runner.finish(progress)
     accelerator.wait_for_everyone()
