@@ -26,13 +26,15 @@ MAY_IMPORT = {
     "metrics": {"types"},
     "taps": {"types"},
     "data": {"types", "labels"},
-    "distill": {"types", "losses", "taps"},
+    "terms": {"losses"},
+    "distill": {"types", "losses", "taps", "terms"},
     "engine": {"types", "metrics", "distill", "taps", "rundir"},
     "reports": {"rundir", "labels", "metrics"},
     "artefacts": {"types", "rundir", "engine"},
 }
 MAY_IMPORT["build"] = set(MAY_IMPORT) - {"recipes", "reports", "artefacts"}
 MAY_IMPORT["doctor"] = set(MAY_IMPORT) - {"recipes", "reports", "artefacts"}
+MAY_IMPORT["scoring"] = set(MAY_IMPORT) - {"recipes", "reports", "artefacts", "doctor"}
 MAY_IMPORT["run"] = set(MAY_IMPORT) - {"recipes", "reports"}
 MAY_IMPORT["compare"] = MAY_IMPORT["run"] | {"run", "reports"}
 

@@ -13,11 +13,13 @@ from safetensors.torch import load_file
 
 from segdistill import load, rundir
 from segdistill.config import load_recipe
-from segdistill.run import run_recipe, score_network
+from segdistill.run import run_recipe
+from segdistill.scoring import score_network
 
 TINY = [
     "data.options.size=[32,48]", "data.options.num_images=7", "data.crop_size=[32,48]", "data.batch_size=4",
-    "model.name=deeplabv3_mobilenetv2_035", "train.gallery=2", "train.log_every=1", "train.device=cpu",
+    "model.name=deeplabv3_mobilenetv2_035", "model.backbone=null", "model.output_stride=16", "train.gallery=2",
+    "train.log_every=1", "train.device=cpu",
 ]  # fmt: skip
 AF_DCD = ["terms.af_dcd.groups=8", "terms.af_dcd.pool_size=1", "terms.af_dcd.patch_size=[1,2]"]
 

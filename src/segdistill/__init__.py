@@ -14,7 +14,7 @@ _HOMES = {
     "Distiller": "segdistill.distill",
     "KDLoss": "segdistill.losses",
     "Teacher": "segdistill.distill",
-    "Term": "segdistill.distill",
+    "Term": "segdistill.terms",
     "create_model": "segdistill.models",
     "load": "segdistill.build",
     "load_official": "segdistill.models",
@@ -38,9 +38,10 @@ __all__ = [
 if TYPE_CHECKING:
     from segdistill import ops
     from segdistill.build import load
-    from segdistill.distill import Distiller, Teacher, Term
+    from segdistill.distill import Distiller, Teacher
     from segdistill.losses import AfDCDLoss, AfDCDTerms, KDLoss
     from segdistill.models import create_model, load_official
+    from segdistill.terms import Term
 
 
 def __getattr__(name: str) -> Any:

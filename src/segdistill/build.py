@@ -13,7 +13,7 @@ from torch import nn
 from segdistill import rundir
 from segdistill.config import DataConfig, ModelConfig, Recipe, RecipeError, TeacherConfig
 from segdistill.data import DATASETS, SegmentationDataset, together
-from segdistill.distill import Distiller, Teacher, Term
+from segdistill.distill import Distiller, Teacher
 from segdistill.engine.evaluate import Protocol
 from segdistill.engine.optim import make_optimizer, poly_lr
 from segdistill.engine.predict import Predictor
@@ -23,6 +23,7 @@ from segdistill.losses import LOSSES
 from segdistill.models import Segmenter, create_model, load_official
 from segdistill.models.weights import read_student
 from segdistill.names import nearest
+from segdistill.terms import Term
 from segdistill.types import Preprocessing
 
 logger = logging.getLogger(__name__)

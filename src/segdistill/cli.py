@@ -78,7 +78,10 @@ def demo(
     runs = plan_demo(folder, overrides or [])
     try:
         with progress_bar() as bar:
-            tasks = {run.title: bar.add_task(run.title, total=run.recipe.train.iterations, note="") for run in runs}
+            tasks = {
+                run.title: bar.add_task(run.title, total=run.recipe.train.iterations, start=False, note="")
+                for run in runs
+            }
             run_all(runs, folder / "report.html", lambda run, record: show_record(bar, tasks[run.title], record))
             for task in tasks.values():
                 bar.update(task, completed=bar.tasks[task].total)
@@ -138,7 +141,7 @@ def evaluate(
     """Score a trained network: mIoU, pixel accuracy, IoU of each class, under a named protocol."""
     from segdistill import rundir
     from segdistill.config import load_recipe
-    from segdistill.run import score_network
+    from segdistill.scoring import score_network
 
     if recipe is None and not (run / rundir.RECIPE).is_file():
         raise rundir.RunError(f"{run} is not a run folder, so --recipe must name the data to score it on.")
@@ -243,8 +246,8 @@ def _distils(name: str) -> bool:
 def _user_errors() -> tuple[type[BaseException], ...]:
     """What a user can mend. Anything else is our fault and keeps its traceback."""
     errors: list[type[BaseException]] = [ValueError, OSError]
-    if "segdistill.engine.train" in sys.modules:
-        errors.append(sys.modules["segdistill.engine.train"].NotFiniteError)
+    if "segdistill.engine.meter" in sys.modules:
+        errors.append(sys.modules["segdistill.engine.meter"].NotFiniteError)
     if "torch" in sys.modules:
         errors.append(sys.modules["torch"].cuda.OutOfMemoryError)
     return tuple(errors)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from yaml import YAMLError
 
 from segdistill.names import nearest
@@ -23,6 +23,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
 Size = tuple[Count, Count]
+Mapping = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]  # null empties it
 Color = tuple[float, float, float]
 
 
@@ -59,7 +60,7 @@ class DataConfig(_Closed):
     train_split: str = "train"
     val_split: str | None = "val"
     test_split: str | None = None
-    options: dict[str, Any] = {}
+    options: Mapping = {}
     unlabelled: str | None = None
     image_scale: Positive = 1.0
     crop_size: Size
@@ -68,12 +69,6 @@ class DataConfig(_Closed):
     batch_size: Count = 16
     num_workers: Annotated[int, Field(ge=0)] = 4
     max_faults: Annotated[int, Field(ge=0)] = 10
-
-    @field_validator("options", mode="before")
-    @classmethod
-    def _none_is_empty(cls, options: Any) -> Any:
-        """``data.options=null`` takes the options of the base away."""
-        return {} if options is None else options
 
 
 class ModelConfig(_Closed):
@@ -96,7 +91,7 @@ class ModelConfig(_Closed):
     output_stride: Literal[8, 16, 32] = 8
     aux: bool | None = None
     dropout: bool = True
-    backbone: dict[str, Any] = {}
+    backbone: Mapping = {}
     mean: Color | None = None
     std: Color | None = None
     features: dict[str, str] | None = None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +56,7 @@ def show_record(bar: "Progress", task: Any, record: dict[str, Any]) -> None:
     else:
         parts = " ".join(f"{name} {value:.3g}" for name, value in record["parts"].items())
         note = f"{parts} lr {record['lr']:.2g} {record.get('images_per_s', 0):.0f} img/s"
+    bar.start_task(task)
     bar.update(task, completed=record["step"], note=note)
     if not err.is_terminal:
         err.print(
@@ -100,7 +101,7 @@ def print_summary(rows: "Sequence[Row]") -> None:
     from segdistill.reports import table_cells
 
     header, cells = table_cells(rows)
-    table = Table(*header)
+    table = Table(*(Column(name, overflow="fold") for name in header))
     for line in cells:
         table.add_row(*(escape(cell) for cell in line))
     out.print(table)

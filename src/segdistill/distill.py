@@ -6,18 +6,16 @@ networks publish or by the dotted name of a layer, whose output a forward hook t
 which is removed right after it, so that the student stays a plain network.
 """
 
-import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from segdistill.losses import LOSSES
 from segdistill.names import nearest
 from segdistill.taps import LogitsOf, Tapped, resize_logits
+from segdistill.terms import BoundTerm, Term, check_classes, loss_class, make_loss, part_weights, unsized_twin
 from segdistill.types import IGNORE_INDEX, SegOutput, StepOutput
 
 
@@ -88,36 +86,6 @@ class Teacher(nn.Module):
         return output
 
 
-class Term(NamedTuple):
-    """One distillation loss, what it reads, and its weight.
-
-    Attributes:
-        loss: Name in ``LOSSES`` or any module called with ``(student, teacher)`` tensors.
-        weight: Factor of the loss, or one for each part of a loss that has several:
-            ``{"mimic": 2e-6, "contrast": 5e-3}``.
-        on: ``"logits"`` or the name of a feature. Default None: what the loss reads by nature.
-        teacher_on: The teacher's field where its name differs. Default None: as ``on``.
-        options: Keyword arguments of the loss.
-        name: Its name in ``StepOutput.parts``. Default None: the loss's.
-    """
-
-    loss: str | nn.Module
-    weight: float | Mapping[str, float] = 1.0
-    on: str | None = None
-    teacher_on: str | None = None
-    options: Mapping[str, Any] = {}  # nobody writes to it
-    name: str | None = None
-
-
-class _BoundTerm(NamedTuple):
-    """A term after construction: its fields, and the weight of every part it returns."""
-
-    student_field: str
-    teacher_field: str
-    weights: dict[str, float]  # by the name in StepOutput.parts
-    uses_labels: bool
-
-
 class Distiller(nn.Module):
     """A student, its task loss and its distillation terms: the module that is wrapped, compiled and saved.
 
@@ -172,13 +140,13 @@ class Distiller(nn.Module):
         )
         self.aux_weight = aux_weight
         self.losses = nn.ModuleDict()
-        self._bound: dict[str, _BoundTerm] = {}
+        self._bound: dict[str, BoundTerm] = {}
         self._unsized: dict[str, Term] = {}
         for term in terms:
             self._add(term, teacher)
 
     def _add(self, term: Term, teacher: Teacher | None) -> None:
-        kind = _loss_class(term)
+        kind = loss_class(term)
         name = term.name or (term.loss if isinstance(term.loss, str) else kind.__name__)
         if name in self._bound or name in ("task", "aux") or "." in name:
             raise ValueError(f"`name` of a term must be new and without dots; got {name!r}. Give `name=` to the term.")
@@ -189,17 +157,17 @@ class Distiller(nn.Module):
                 f"{nearest('', self.tapped.taps)}"
             )
         teacher_field = term.teacher_on or field
-        weights = _part_weights(term, kind, name)
+        weights = part_weights(term, kind, name)
         student_channels = _width(self.tapped, field)
         teacher_channels = None if teacher is None else _width(teacher.tapped, teacher_field)
-        loss = _make_loss(term, kind, name, student_channels, teacher_channels)
+        loss = make_loss(term, kind, name, student_channels, teacher_channels)
         if loss is None:
             self._unsized[name] = term
-            loss = _unsized_twin(term, kind, name)
+            loss = unsized_twin(term, kind, name)
         self.losses[name] = loss
-        self._bound[name] = _BoundTerm(field, teacher_field, weights, bool(getattr(loss, "uses_labels", False)))
+        self._bound[name] = BoundTerm(field, teacher_field, weights, bool(getattr(loss, "uses_labels", False)))
         if field == "logits" == teacher_field and None not in (student_channels, teacher_channels):
-            _same_classes(name, student_channels, teacher_channels)
+            check_classes(name, student_channels, teacher_channels)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -245,7 +213,7 @@ class Distiller(nn.Module):
     def _distil(
         self,
         name: str,
-        term: _BoundTerm,
+        term: BoundTerm,
         student: SegOutput,
         teacher: SegOutput | None,
         labels: Tensor | None,
@@ -269,7 +237,7 @@ class Distiller(nn.Module):
     def _size(self, name: str, student: Tensor, teacher: Tensor) -> None:
         """Give the parameters of a term their shapes, in place: an optimizer may hold them already."""
         term = self._unsized.pop(name)
-        loss = _make_loss(term, _loss_class(term), name, student.shape[1], teacher.shape[1])
+        loss = make_loss(term, loss_class(term), name, student.shape[1], teacher.shape[1])
         assert loss is not None
         waiting = dict(self.losses[name].named_parameters())
         for path, parameter in list(loss.named_parameters()):
@@ -280,54 +248,6 @@ class Distiller(nn.Module):
             slot.data.copy_(parameter.data)
             setattr(loss.get_submodule(owner), leaf, slot)
         self.losses[name] = loss.to(student.device).train(self.training)
-
-
-def _loss_class(term: Term) -> type[nn.Module]:
-    if isinstance(term.loss, nn.Module):
-        return type(term.loss)
-    if term.loss not in LOSSES:
-        raise ValueError(
-            f"`loss` must be one of LOSSES or a module; got {term.loss!r}. {nearest(term.loss, list(LOSSES))}"
-        )
-    return LOSSES[term.loss]
-
-
-def _make_loss(
-    term: Term, kind: type[nn.Module], name: str, student_channels: int | None, teacher_channels: int | None
-) -> nn.Module | None:
-    """The loss module of a term, or None while a width that it needs is unknown."""
-    if isinstance(term.loss, nn.Module):
-        return term.loss
-    known = list(inspect.signature(kind).parameters)
-    widths = {"student_channels": student_channels, "teacher_channels": teacher_channels}
-    options = {key: value for key, value in widths.items() if key in known} | dict(term.options)
-    for key in options:
-        if key not in known:
-            raise ValueError(
-                f"the loss {term.loss!r} of the term {name!r} has no option {key!r}. {nearest(key, known)}"
-            )
-    return None if None in (options.get(key, 0) for key in widths) else kind(**options)
-
-
-def _unsized_twin(term: Term, kind: type[nn.Module], name: str) -> nn.Module:
-    """The loss with every parameter waiting for its shape; its options are checked by building it once."""
-    groups = int(term.options.get("groups", 16))
-    loss = _make_loss(term, kind, name, groups, groups)
-    assert loss is not None
-    for path, _ in list(loss.named_parameters()):
-        owner, _, leaf = path.rpartition(".")
-        setattr(loss.get_submodule(owner), leaf, UninitializedParameter())
-    return loss
-
-
-def _part_weights(term: Term, kind: type[nn.Module], name: str) -> dict[str, float]:
-    parts: tuple[str, ...] = getattr(kind, "parts", ())
-    if not parts and not isinstance(term.weight, Mapping):
-        return {name: float(term.weight)}
-    if not parts or not isinstance(term.weight, Mapping) or set(term.weight) != set(parts):
-        wanted = f"a weight for each of {', '.join(parts)}" if parts else "one number"
-        raise ValueError(f"`weight` of the term {name!r} must be {wanted}; got {term.weight!r}.")
-    return {f"{name}.{part}": float(term.weight[part]) for part in parts}
 
 
 def _width(tapped: Tapped, field: str) -> int | None:
@@ -351,14 +271,6 @@ def _field(output: SegOutput, field: str, term: str, role: str) -> Tensor:
             f"{nearest(field, list(output.features))} Name it in the {role}'s `features=`."
         )
     return output.features[field]
-
-
-def _same_classes(name: str, student: int | None, teacher: int | None) -> None:
-    if student != teacher:
-        raise ValueError(
-            f"the term {name!r} compares logits, so student and teacher must have the same classes; "
-            f"got {student} and {teacher}. Distil features instead, or retrain one of them."
-        )
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, num_valid: Tensor | None) -> Tensor:

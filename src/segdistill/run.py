@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,17 @@ from torch import Tensor
 
 from segdistill import rundir
 from segdistill.artefacts import environment, event_log, latency, tensorboard, write_gallery
-from segdistill.build import Built, build, build_dataset, build_plan, build_protocol, load_predictor
+from segdistill.build import Built, build, build_plan, build_protocol
 from segdistill.config import Recipe, RecipeError, dump_recipe, load_recipe
 from segdistill.data import SegmentationDataset, eval_loader, evenly, train_loader
 from segdistill.doctor import refuse_faults
 from segdistill.engine import checkpoint
-from segdistill.engine.evaluate import Segment, evaluate, score
+from segdistill.engine.evaluate import Segment
 from segdistill.engine.predict import Predictor
 from segdistill.engine.train import Progress, train
 from segdistill.metrics.confusion import Scores
 from segdistill.models.weights import save_student
+from segdistill.scoring import make_accelerator, named, score_set
 from segdistill.types import Batch
 
 logger = logging.getLogger(__name__)
@@ -72,15 +73,6 @@ def run_recipe(
         result = runner.finish(progress)
     accelerator.wait_for_everyone()
     return result
-
-
-def make_accelerator(recipe: Recipe) -> Accelerator:
-    """Device and processes: alone, or as one of torchrun's."""
-    device = recipe.train.device
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("`train.device` is cuda, but torch sees no GPU here. Set train.device=cpu.")
-    cpu = device == "cpu" or not torch.cuda.is_available()
-    return Accelerator(cpu=cpu, step_scheduler_with_optimizer=False)
 
 
 class Runner:
@@ -161,7 +153,7 @@ class Runner:
             "model": recipe.model.name,
             "terms": {name: term.model_dump(mode="json") for name, term in recipe.terms.items()},
             "protocol": None if split is None else self._describe(split),
-            "score": None if val is None else _named(val, labels.names),
+            "score": None if val is None else named(val, labels.names),
             "best": {
                 "step": progress.best_step,
                 "val_miou": progress.best_miou if progress.best_step else None,
@@ -227,26 +219,7 @@ class Runner:
         )
 
     def _score(self, segment: Segment, dataset: SegmentationDataset) -> Scores:
-        """Every image once, over all processes."""
-        accelerator = self.accelerator
-        loader = eval_loader(
-            dataset,
-            num_workers=self.recipe.data.num_workers,
-            rank=accelerator.process_index,
-            world_size=accelerator.num_processes,
-            image_scale=self._scale,
-        )
-        confusion = evaluate(
-            segment,
-            loader,
-            num_classes=self.built.labels.num_classes,
-            device=self.device,
-            protocol=self.protocol,
-            precision=self.plan.precision,
-        )
-        if accelerator.num_processes > 1:
-            confusion = accelerator.reduce(confusion, reduction="sum")
-        return score(confusion, self.protocol)
+        return score_set(segment, dataset, self.recipe, self.accelerator)
 
     def _describe(self, dataset: SegmentationDataset) -> str:
         text = self.protocol.describe(
@@ -272,56 +245,6 @@ def new_folder(recipe: Recipe, root: Path = Path("runs")) -> Path:
         make_accelerator(recipe)  # opens the process group
         broadcast_object_list(name)
     return root / recipe.name / name[0]
-
-
-def score_network(
-    recipe: Recipe, network: Path, *, split: str | None = None, official: str | None = None
-) -> dict[str, Any]:
-    """Score a trained network on the data of a recipe.
-
-    Args:
-        recipe: Names the data and the protocol.
-        network: Run folder, ``student.safetensors``, or a checkpoint of the paper's authors.
-        split: Default: the recipe's test split, else its validation split.
-        official: Which of the authors' networks.
-
-    Returns:
-        ``{"score", "protocol"}`` as in ``result.json``.
-    """
-    accelerator = make_accelerator(recipe)
-    chosen = split or recipe.data.test_split or recipe.data.val_split or recipe.data.train_split
-    dataset = build_dataset(recipe.data, chosen, paper=recipe.evaluate.protocol == "paper")
-    predictor = load_predictor(network, official=official, labels=dataset.labels).to(accelerator.device)
-    if len(predictor.names) != dataset.labels.num_classes:
-        raise ValueError(
-            f"the network must know the {dataset.labels.num_classes} classes of the data; {network} knows "
-            f"{len(predictor.names)}."
-        )
-    protocol = build_protocol(recipe)
-    scale = recipe.data.image_scale
-    loader = eval_loader(
-        dataset,
-        num_workers=recipe.data.num_workers,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
-        image_scale=scale,
-    )
-    confusion = evaluate(
-        predictor.segmenter(),
-        loader,
-        num_classes=len(predictor.names),
-        device=accelerator.device,
-        protocol=protocol,
-        precision=build_plan(recipe).precision,
-    )
-    if accelerator.num_processes > 1:
-        confusion = accelerator.reduce(confusion, reduction="sum")
-    text = protocol.describe(recipe.data.dataset, chosen, len(dataset), len(predictor.names), scale)
-    return {"score": _named(score(confusion, protocol)._asdict(), predictor.names), "protocol": text}
-
-
-def _named(val: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {**val, "per_class_iou": dict(zip(names, val["per_class_iou"], strict=True))}
 
 
 def _teacher_name(recipe: Recipe) -> str:

@@ -9,9 +9,10 @@ from torch import nn
 
 from segdistill import Distiller, Teacher, Term, rundir
 from segdistill.engine import checkpoint
+from segdistill.engine.meter import NotFiniteError
 from segdistill.engine.optim import make_optimizer
 from segdistill.engine.signals import Stopped
-from segdistill.engine.train import NotFiniteError, Plan, set_train_mode, step_seed, train
+from segdistill.engine.train import Plan, set_train_mode, step_seed, train
 from segdistill.types import IGNORE_INDEX, Batch, SegOutput
 
 CLASSES = 3

@@ -56,6 +56,7 @@ class Streets(SegmentationDataset):
         split: ``"train"``, ``"val"`` or ``"test"``.
         size: Height and width of a scene in pixels, each at least 32.
         num_images: Number of scenes; default 400 (train) or 100 (val, test).
+        num_train: The same for the training split alone.
         seed: Another seed is another city: use it to get a new data set.
 
     Raises:
@@ -75,17 +76,19 @@ class Streets(SegmentationDataset):
         *,
         size: Sequence[int] = (96, 160),
         num_images: int | None = None,
+        num_train: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(root or "streets", split, labels=STREETS, samples=())
         if len(size) != 2 or min(size) < 32:
             raise ValueError(f"`size` must be a height and a width of at least 32; got {tuple(size)}.")
-        if num_images is not None and num_images < 1:
-            raise ValueError(f"`num_images` must be at least 1; got {num_images}.")
+        for name, number in (("num_images", num_images), ("num_train", num_train)):
+            if number is not None and number < 1:
+                raise ValueError(f"`{name}` must be at least 1; got {number}.")
         if seed < 0:
             raise ValueError(f"`seed` must not be negative; got {seed}.")
         self.size, self.seed = (size[0], size[1]), seed
-        self.num_images = num_images or SPLITS[split]
+        self.num_images = (split == "train" and num_train) or num_images or SPLITS[split]
         self._scenes: dict[int, tuple[UInt8Array, UInt8Array]] = {}
         self._cache_length = _CACHE_BYTES // (4 * self.size[0] * self.size[1])
 

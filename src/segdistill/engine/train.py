@@ -6,7 +6,6 @@ depends on the clock, and on resume loses the lines of steps that are done again
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from segdistill import rundir
 from segdistill.distill import Distiller, Teacher
 from segdistill.engine import checkpoint
 from segdistill.engine.evaluate import to_device
+from segdistill.engine.meter import Clock, Meter
 from segdistill.engine.optim import set_lr
 from segdistill.engine.signals import Stopped, StopSignal
 from segdistill.types import IGNORE_INDEX, Batch, StepOutput
@@ -28,10 +28,6 @@ from segdistill.types import IGNORE_INDEX, Batch, StepOutput
 logger = logging.getLogger(__name__)
 
 STOP_POLL_STEPS = 10  # several processes agree on a stop this often; asking costs a host synchronisation
-
-
-class NotFiniteError(RuntimeError):
-    """A loss became NaN or infinite; the message names the term and the step."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ def train(
         for name in (rundir.METRICS, rundir.TIMING):
             rundir.drop_records_after(run / name, progress.step)
     loop = _Loop(distiller, accelerator.prepare_model(distiller), teacher, optimizer, plan, accelerator)
-    clock = _Clock(progress.seconds, progress.step, plan.batch_size)
+    clock = Clock(progress.seconds, progress.step, plan.batch_size)
 
     saved_step = progress.step
 
@@ -185,7 +181,7 @@ class _Loop:
         self.distiller, self.model, self.teacher = distiller, model, teacher
         self.optimizer, self.plan, self.accelerator = optimizer, plan, accelerator
 
-    def step(self, step: int, lr: float, batches: Iterator[Batch], meter: "Meter") -> None:
+    def step(self, step: int, lr: float, batches: Iterator[Batch], meter: Meter) -> None:
         """Run step number ``step``, counted from 0."""
         plan, accelerator = self.plan, self.accelerator
         torch.manual_seed(step_seed(plan.seed, step, accelerator.process_index))
@@ -215,82 +211,6 @@ class _Loop:
             teacher_output = None if self.teacher is None else self.teacher(batch.image)
             output: StepOutput = self.model(batch.image, batch.target, teacher_output, num_valid=num_valid)
         return output
-
-
-class Meter:
-    """Running means of the loss and its parts, kept on the device until they are asked for."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.names: list[str] = []
-        self.sums = torch.zeros(0, dtype=torch.float64, device=device)
-        self.count = 0.0
-        self.first_bad = torch.zeros(0, dtype=torch.int64, device=device)
-
-    def add(self, output: StepOutput, step: int, share: float) -> None:
-        """Take in one micro-batch, which is ``share`` of a step."""
-        if not self.names:
-            self.names = [*output.parts, "loss"]
-            self.sums = torch.zeros(len(self.names), dtype=torch.float64, device=self.device)
-        if not len(self.first_bad):
-            self.first_bad = torch.full((len(self.names),), -1, device=self.device)
-        values = torch.stack([part.detach().double() for part in (*output.parts.values(), output.loss)])
-        self.sums += share * values
-        self.count += share
-        bad = ~torch.isfinite(values) & (self.first_bad < 0)
-        self.first_bad = torch.where(bad, step + 1, self.first_bad)
-
-    def check(self) -> None:
-        """Raise `NotFiniteError` if a part was ever not finite: a host synchronisation on a GPU."""
-        bad = {name: step for name, step in zip(self.names, self.first_bad.tolist(), strict=False) if step >= 0}
-        if bad:
-            first = min(bad.values())
-            terms = ", ".join(f"`{name}`" for name, step in bad.items() if step == first and name != "loss")
-            raise NotFiniteError(
-                f"{terms or '`loss`'} is not finite at step {first}. The last good checkpoint is kept. "
-                "Lower the weight of the term or the learning rate, or set optim.clip."
-            )
-
-    def flush(self, accelerator: Accelerator) -> dict[str, Any]:
-        """Means since the last call, over all processes; the one host copy of a logged step."""
-        self.check()
-        means = self.sums / max(self.count, 1e-9)
-        if accelerator.num_processes > 1:
-            means = accelerator.reduce(means, reduction="mean")
-        parts = dict(zip(self.names, means.tolist(), strict=True))
-        self.sums = torch.zeros_like(self.sums)
-        self.count = 0.0
-        return {"loss": parts.pop("loss"), "parts": parts}
-
-    def state(self) -> dict[str, Tensor]:
-        """Tensors to save."""
-        return {"meter.sums": self.sums, "meter.count": torch.tensor(self.count, dtype=torch.float64)}
-
-    def restore(self, state: dict[str, Tensor], names: list[str]) -> None:
-        """Put saved tensors back."""
-        self.names = names
-        self.sums = state["meter.sums"].to(self.device)
-        self.count = state["meter.count"].item()
-
-
-class _Clock:
-    """Wall-clock of a run, over its interruptions."""
-
-    def __init__(self, seconds_before: float, step: int, batch_size: int) -> None:
-        self.start = time.perf_counter() - seconds_before
-        self.last_step, self.last_time = step, time.perf_counter()
-        self.batch_size = batch_size
-
-    def seconds(self) -> float:
-        return time.perf_counter() - self.start
-
-    def lap(self, step: int) -> dict[str, float]:
-        now = time.perf_counter()
-        lap: dict[str, float] = {"seconds": round(self.seconds(), 3)}
-        if step > self.last_step:
-            lap["images_per_s"] = round((step - self.last_step) * self.batch_size / (now - self.last_time), 2)
-        self.last_step, self.last_time = step, now
-        return lap
 
 
 def step_seed(seed: int, step: int, process: int) -> int:

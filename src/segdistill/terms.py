@@ -1,0 +1,100 @@
+"""A distillation term: which loss, on what, with which weight; and how it becomes a module."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from torch import nn
+from torch.nn.parameter import UninitializedParameter
+
+from segdistill.losses import LOSSES
+from segdistill.names import nearest
+
+
+class Term(NamedTuple):
+    """One distillation loss, what it reads, and its weight.
+
+    Attributes:
+        loss: Name in ``LOSSES`` or any module called with ``(student, teacher)`` tensors.
+        weight: Factor of the loss, or one for each part of a loss that has several:
+            ``{"mimic": 2e-6, "contrast": 5e-3}``.
+        on: ``"logits"`` or the name of a feature. Default None: what the loss reads by nature.
+        teacher_on: The teacher's field where its name differs. Default None: as ``on``.
+        options: Keyword arguments of the loss.
+        name: Its name in ``StepOutput.parts``. Default None: the loss's.
+    """
+
+    loss: str | nn.Module
+    weight: float | Mapping[str, float] = 1.0
+    on: str | None = None
+    teacher_on: str | None = None
+    options: Mapping[str, Any] = {}  # nobody writes to it
+    name: str | None = None
+
+
+class BoundTerm(NamedTuple):
+    """A term after construction: its fields, and the weight of every part it returns."""
+
+    student_field: str
+    teacher_field: str
+    weights: dict[str, float]  # by the name in StepOutput.parts
+    uses_labels: bool
+
+
+def loss_class(term: Term) -> type[nn.Module]:
+    """The class of a term's loss, looked up if it is a name."""
+    if isinstance(term.loss, nn.Module):
+        return type(term.loss)
+    if term.loss not in LOSSES:
+        raise ValueError(
+            f"`loss` must be one of LOSSES or a module; got {term.loss!r}. {nearest(term.loss, list(LOSSES))}"
+        )
+    return LOSSES[term.loss]
+
+
+def make_loss(
+    term: Term, kind: type[nn.Module], name: str, student_channels: int | None, teacher_channels: int | None
+) -> nn.Module | None:
+    """The loss module of a term, or None while a width that it needs is unknown."""
+    if isinstance(term.loss, nn.Module):
+        return term.loss
+    known = list(inspect.signature(kind).parameters)
+    widths = {"student_channels": student_channels, "teacher_channels": teacher_channels}
+    options = {key: value for key, value in widths.items() if key in known} | dict(term.options)
+    for key in options:
+        if key not in known:
+            raise ValueError(
+                f"the loss {term.loss!r} of the term {name!r} has no option {key!r}. {nearest(key, known)}"
+            )
+    return None if None in (options.get(key, 0) for key in widths) else kind(**options)
+
+
+def unsized_twin(term: Term, kind: type[nn.Module], name: str) -> nn.Module:
+    """The loss with every parameter waiting for its shape; its options are checked by building it once."""
+    groups = int(term.options.get("groups", 16))
+    loss = make_loss(term, kind, name, groups, groups)
+    assert loss is not None
+    for path, _ in list(loss.named_parameters()):
+        owner, _, leaf = path.rpartition(".")
+        setattr(loss.get_submodule(owner), leaf, UninitializedParameter())
+    return loss
+
+
+def part_weights(term: Term, kind: type[nn.Module], name: str) -> dict[str, float]:
+    """Weight of every part, by its name in ``StepOutput.parts``."""
+    parts: tuple[str, ...] = getattr(kind, "parts", ())
+    if not parts and not isinstance(term.weight, Mapping):
+        return {name: float(term.weight)}
+    if not parts or not isinstance(term.weight, Mapping) or set(term.weight) != set(parts):
+        wanted = f"a weight for each of {', '.join(parts)}" if parts else "one number"
+        raise ValueError(f"`weight` of the term {name!r} must be {wanted}; got {term.weight!r}.")
+    return {f"{name}.{part}": float(term.weight[part]) for part in parts}
+
+
+def check_classes(name: str, student: int | None, teacher: int | None) -> None:
+    """Refuse to compare logits over different classes."""
+    if student != teacher:
+        raise ValueError(
+            f"the term {name!r} compares logits, so student and teacher must have the same classes; "
+            f"got {student} and {teacher}. Distil features instead, or retrain one of them."
+        )
