@@ -38,7 +38,7 @@ TREES = {
     "coco_stuff": make_coco_stuff,
     "voc": make_voc,
 }
-TINY = [f"model.name={SMALL}", "model.pretrained=false", "model.output_stride=16", "data.crop_size=[64,64]",
+TINY = [f"model.name={SMALL}", "model.backbone=null", "model.aux=null", "model.pretrained=false", "model.output_stride=16", "data.crop_size=[64,64]",
         "data.batch_size=2", "data.num_workers=0"]  # fmt: skip
 
 
@@ -257,15 +257,16 @@ def test_the_protocol_and_the_plan_are_those_of_the_recipe(tiny):
     assert protocol == ((0.5, 1.0), True, (32, 48), "skip")
     assert build_protocol(tiny("demo", "evaluate.protocol=paper")).absent == "zero"
     plan = build_plan(
-        tiny("demo", "train.precision=bf16", "train.accumulate=2", "optim.clip=3.0", "optim.clip_terms=15", "seed=7")
-    )
+        tiny("demo", "train.precision=bf16", "train.accumulate=2", "optim.clip=3.0", "optim.clip_terms=15", "seed=7",
+             "train.iterations=90", "train.val_every=30", "train.log_every=10", "optim.lr=0.02")
+    )  # fmt: skip
     assert (plan.precision, plan.accumulate, plan.clip, plan.clip_terms) == (torch.bfloat16, 2, 3.0, 15.0)
-    assert (plan.seed, plan.iterations, plan.batch_size, plan.log_every) == (7, 240, 2, 10)
-    assert plan.val_every == plan.save_every == 120
+    assert (plan.seed, plan.iterations, plan.batch_size, plan.log_every) == (7, 90, 2, 10)
+    assert plan.val_every == plan.save_every == 30
     assert build_plan(tiny("demo", "train.save_every=5")).save_every == 5
     assert plan.lr(0) == 0.02
-    assert plan.lr(120) == pytest.approx(0.02 * 0.5**0.9)
-    assert build_plan(tiny("demo", "optim.min_lr=0.01")).lr(239) == 0.01
+    assert plan.lr(45) == pytest.approx(0.02 * 0.5**0.9)
+    assert build_plan(tiny("demo", "optim.min_lr=0.01", "train.iterations=90")).lr(89) == 0.01
 
 
 # Teachers and trained networks
