@@ -6,7 +6,7 @@ from segdistill import rundir
 from segdistill.compare import plan_demo, run_all
 from segdistill.config import RecipeError
 
-TINY = ["data.options={num_images: 2, size: [32, 48]}", "data.crop_size=[32,48]", "data.batch_size=2",
+TINY = ["data.options={num_images: 2, num_train: 2, size: [32, 48]}", "data.crop_size=[32,48]", "data.batch_size=2",
         "model.name=deeplabv3_mobilenetv2_035", "model.backbone=null",
         "train.iterations=2", "train.val_every=2", "train.log_every=1",
         "train.gallery=1", "train.device=cpu"]  # fmt: skip

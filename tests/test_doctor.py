@@ -2,12 +2,15 @@ import pytest
 import torch
 from tests.data.fakes import HEIGHT, WIDTH, make_camvid, make_folder, truncate, write_image, write_mask
 
+from segdistill import rundir
+from segdistill.build import build
 from segdistill.config import load_recipe
 from segdistill.data import CamVid
-from segdistill.doctor import check
+from segdistill.doctor import check, try_step
 from segdistill.labels import CAMVID, STREETS
+from segdistill.run import run_recipe
 
-TINY = ["data.options={num_images: 2, size: [32, 48]}", "data.crop_size=[32,48]"]
+TINY = ["data.options={num_images: 2, num_train: 2, size: [32, 48]}", "data.crop_size=[32,48]"]
 
 
 def folder_recipe(root, *overrides):
@@ -122,3 +125,28 @@ def test_checking_a_recipe_trains_nothing_and_draws_the_streets(save_network):
     assert checkup.problems == []
     assert checkup.class_names == STREETS.names
     assert checkup.splits["train"].image_sizes == {(32, 48): 2}
+
+
+def test_every_run_refuses_faulty_data_before_it_starts(tmp_path):
+    root = make_camvid(tmp_path / "data", num_images=5)
+    for index, image in enumerate(sorted((root / "val").iterdir())):
+        truncate(image)
+        assert index < 5
+    (root / "trainannot" / sorted(p.name for p in (root / "trainannot").iterdir())[1]).unlink()
+    recipe = load_recipe("camvid_cpu_student", [f"data.root={root}", "data.crop_size=[64,96]", "train.device=cpu"])
+    with pytest.raises(ValueError, match=r"data has faults: .*annot.* does not exist.* Restore .*cannot be decoded"):
+        run_recipe(recipe, tmp_path / "run")
+    assert not (tmp_path / "run" / rundir.METRICS).exists()
+
+
+def test_activations_grow_with_the_micro_batch_and_leave_statistics_alone():
+    built = build(load_recipe("demo_student", [*NETWORK, *TINY]))
+    before = {name: tensor.clone() for name, tensor in built.distiller.state_dict().items()}
+    sizes = []
+    for override in ("data.batch_size=4", "data.batch_size=8", "train.accumulate=2"):
+        recipe = load_recipe("demo_student", [*NETWORK, *TINY, "data.batch_size=8", override])
+        sizes.append(try_step(built, recipe, torch.device("cpu"))[1])
+    assert sizes[0] > 100_000
+    assert sizes[1] == 2 * sizes[0]
+    assert sizes[2] == sizes[0]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in built.distiller.state_dict().items())

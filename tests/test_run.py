@@ -17,7 +17,8 @@ from segdistill.run import run_recipe
 from segdistill.scoring import score_network
 
 TINY = [
-    "data.options.size=[32,48]", "data.options.num_images=7", "data.crop_size=[32,48]", "data.batch_size=4",
+    "data.options.size=[32,48]", "data.options.num_images=7", "data.options.num_train=7",
+    "data.crop_size=[32,48]", "data.batch_size=4",
     "model.name=deeplabv3_mobilenetv2_035", "model.backbone=null", "model.output_stride=16", "train.gallery=2",
     "train.log_every=1", "train.device=cpu",
 ]  # fmt: skip
