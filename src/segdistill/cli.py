@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from segdistill import __version__
 from segdistill.display import (
@@ -224,7 +224,8 @@ def list_all() -> None:
     from segdistill.losses import LOSSES
     from segdistill.models import list_models
 
-    table = Table(title="recipes", show_header=False, title_justify="left", box=None)
+    columns = Column("name", no_wrap=True), Column("description")
+    table = Table(*columns, title="recipes", show_header=False, title_justify="left", box=None)
     for name in recipe_names():
         described = load_recipe(name, ["teacher.weights=RUN"] if _distils(name) else [])
         table.add_row(name, described.description)
