@@ -19,7 +19,7 @@ from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large, lraspp
 
 import segdistill as sd
 from segdistill.data import Streets
-from segdistill.metrics import confusion_matrix, scores
+from segdistill.metrics.confusion import confusion_matrix, scores
 
 NORM: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 DEEP = {"deep": "backbone.16"}  # by layer name: the last map of the backbone, in both networks

@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 from pydantic import BaseModel
+from safetensors.torch import load_file
 from torch import nn
 
 import segdistill
@@ -59,7 +60,7 @@ def test_the_python_of_the_readme_trains_a_student(tmp_path, monkeypatch):
     torch.manual_seed(0)
     scope = {"loader": [(torch.rand(1, 3, 128, 128), torch.randint(0, 21, (1, 128, 128)))]}
     exec(samples(README, "python")[0], scope)
-    saved = torch.load("small.pt", weights_only=True)
+    saved = load_file("small.safetensors")
     fresh = scope["lraspp_mobilenet_v3_large"](weights=None, weights_backbone=None, num_classes=21)
     fresh.load_state_dict(saved)  # a plain torchvision network
     assert list(scope["distiller"].weights) == ["task", "aux", "kd", "af_dcd.mimic", "af_dcd.contrast"]
