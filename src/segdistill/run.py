@@ -63,12 +63,11 @@ def run_recipe(
     accelerator = make_accelerator(recipe)
     with event_log(folder, accelerator):
         built = build(recipe)
-        if accelerator.is_main_process:
-            rundir.write_text(folder / rundir.RECIPE, dump_recipe(recipe))
-            rundir.write_json(folder / rundir.ENVIRONMENT, environment(accelerator))
         runner = Runner(recipe, built, folder, accelerator)
         if accelerator.is_main_process:
             refuse_faults(recipe, built, accelerator.device)
+            rundir.write_text(folder / rundir.RECIPE, dump_recipe(recipe))
+            rundir.write_json(folder / rundir.ENVIRONMENT, environment(accelerator))
         progress = runner.train(resume=resume, on_log=on_log)
         result = runner.finish(progress)
     accelerator.wait_for_everyone()
