@@ -84,7 +84,7 @@ def test_every_recipe_builds_and_takes_a_step(name, tiny):
     step.loss.backward()
     before = built.distiller.student.classifier.weight.detach().clone()
     build_plan(recipe)
-    built.optimizer.step()
+    built.optimizers[0].step()
     assert not torch.equal(built.distiller.student.classifier.weight, before)
 
 
@@ -120,14 +120,14 @@ def test_students_of_one_seed_begin_equal_whatever_they_learn_from(tiny):
 def test_the_optimizer_has_student_and_terms_and_not_the_teacher(tiny):
     recipe = tiny("demo", "optim.lr=0.5", "optim.momentum=0.25", "optim.weight_decay=0.125")
     built = build(recipe)
-    held = {id(p) for group in built.optimizer.param_groups for p in group["params"]}
+    held = {id(p) for group in built.optimizers[0].param_groups for p in group["params"]}
     assert held == {id(p) for p in built.distiller.parameters()}
     assert held.isdisjoint(id(p) for p in built.teacher.parameters())
     assert {id(p) for p in built.distiller.losses["af_dcd"].parameters()} < held
-    assert built.optimizer.defaults["lr"] == 0.5
-    assert built.optimizer.defaults["momentum"] == 0.25
-    assert built.optimizer.defaults["weight_decay"] == 0.125
-    assert isinstance(build(tiny("demo_student", "optim.name=adamw")).optimizer, torch.optim.AdamW)
+    assert built.optimizers[0].defaults["lr"] == 0.5
+    assert built.optimizers[0].defaults["momentum"] == 0.25
+    assert built.optimizers[0].defaults["weight_decay"] == 0.125
+    assert isinstance(build(tiny("demo_student", "optim.name=adamw")).optimizers[0], torch.optim.AdamW)
 
 
 def test_a_students_preprocessing_is_that_of_the_recipe(tiny):

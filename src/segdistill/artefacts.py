@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -119,26 +119,41 @@ def latency(segment: Segment, loader: Iterable[Batch], device: torch.device, rep
 
 def write_gallery(
     folder: Path,
-    segment: Segment,
+    segments: Mapping[str, Segment],
     loader: Iterable[Batch],
+    samples: Sequence[Mapping[str, Any]],
     *,
     colors: Sequence[tuple[int, int, int]],
     device: torch.device,
     protocol: Protocol,
 ) -> None:
-    """Write every image of ``loader`` with its truth and prediction in class colours, for the report."""
+    """Write images, their truth and predictions in class colours for the report; replaces what was there.
+
+    Args:
+        folder: ``image_000.png``, ``truth_000.png``, one picture for every name in ``segments``, ...
+        segments: Networks by the name of their pictures: ``prediction``, ``teacher``.
+        loader: The images, one a batch.
+        samples: Name and mIoU of each.
+        colors: Of the classes.
+        device: Where to run.
+        protocol: How to predict.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*_[0-9][0-9][0-9].png"):
+        old.unlink()
     for index, cpu_batch in enumerate(loader):
         batch = to_device(cpu_batch, device)
         size = batch.target.shape[-2:]
-        prediction = class_scores(segment, batch.image, size, protocol).argmax(1)
         pixels = F.interpolate(batch.image, size, mode="bilinear", antialias=True).clamp(0, 1)
-        for name, array in (
-            ("image", (pixels[0].permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy()),
-            ("truth", colored(batch.target[0], colors)),
-            ("prediction", colored(prediction[0], colors)),
-        ):
+        pictures = {
+            "image": (pixels[0].permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy(),
+            "truth": colored(batch.target[0], colors),
+        }
+        for name, segment in segments.items():
+            pictures[name] = colored(class_scores(segment, batch.image, size, protocol).argmax(1)[0], colors)
+        for name, array in pictures.items():
             Image.fromarray(array).save(folder / f"{name}_{index:03d}.png")
+    rundir.write_json(folder / Path(rundir.GALLERY_INDEX).name, {"samples": [dict(sample) for sample in samples]})
 
 
 def colored(ids: Tensor, colors: Sequence[tuple[int, int, int]]) -> "np.ndarray[Any, np.dtype[np.uint8]]":

@@ -15,7 +15,7 @@ from segdistill.config import DataConfig, ModelConfig, Recipe, RecipeError, Teac
 from segdistill.data import DATASETS, SegmentationDataset, together
 from segdistill.distill import Distiller, Teacher
 from segdistill.engine.evaluate import Protocol
-from segdistill.engine.optim import make_optimizer, poly_lr
+from segdistill.engine.optim import make_optimizers, poly_lr
 from segdistill.engine.predict import Predictor
 from segdistill.engine.train import Plan
 from segdistill.labels import LabelTable
@@ -39,7 +39,7 @@ class Built(NamedTuple):
         test_set: Scored at the end, or None.
         distiller: Student and terms, on the CPU.
         teacher: Or None.
-        optimizer: Over the distiller's parameters.
+        optimizers: Over the distiller's parameters: the student's, then those of losses that have their own.
     """
 
     labels: LabelTable
@@ -48,7 +48,7 @@ class Built(NamedTuple):
     test_set: SegmentationDataset | None
     distiller: Distiller
     teacher: Teacher | None
-    optimizer: torch.optim.Optimizer
+    optimizers: list[torch.optim.Optimizer]
 
 
 def build(recipe: Recipe) -> Built:
@@ -63,8 +63,8 @@ def build(recipe: Recipe) -> Built:
     student = build_student(recipe.model, labels.num_classes)
     teacher = None if recipe.teacher is None or not recipe.terms else build_teacher(recipe.teacher, labels)
     distiller = build_distiller(recipe, student, teacher)
-    optimizer = make_optimizer(
-        distiller.parameters(),
+    optimizers = make_optimizers(
+        distiller,
         name=recipe.optim.name,
         lr=recipe.optim.lr,
         momentum=recipe.optim.momentum,
@@ -72,7 +72,7 @@ def build(recipe: Recipe) -> Built:
     )
     if recipe.data.unlabelled is not None:
         train_set = together(train_set, DATASETS["images"](recipe.data.unlabelled, "train"))
-    return Built(labels, train_set, val_set, test_set, distiller, teacher, optimizer)
+    return Built(labels, train_set, val_set, test_set, distiller, teacher, optimizers)
 
 
 def build_datasets(
@@ -198,6 +198,7 @@ def build_plan(recipe: Recipe) -> Plan:
         val_every=train.val_every,
         save_every=train.save_every or train.val_every,
         log_every=train.log_every,
+        grad_norms_every=train.grad_norms_every,
         clip=optim.clip,
         clip_terms=optim.clip_terms,
         freeze_bn=train.freeze_bn,

@@ -16,11 +16,13 @@ from segdistill.display import (
     escape,
     out,
     print_checkup,
+    print_notes,
     print_result,
     print_scores,
     print_summary,
     progress_bar,
     show_record,
+    show_runs,
 )
 
 app = typer.Typer(
@@ -71,7 +73,7 @@ def demo(
     folder: Annotated[Path, typer.Option("--out", help="Where runs and report go.")] = Path("runs/demo"),
 ) -> None:
     """Offline, on a CPU, about 4 minutes: a teacher, a student alone, a student with Af-DCD, and a report."""
-    from segdistill.compare import plan_demo, run_all
+    from segdistill.compare.demo import plan_demo, run_demo
     from segdistill.engine.signals import Stopped
     from segdistill.reports import summarise
 
@@ -82,7 +84,7 @@ def demo(
                 run.title: bar.add_task(run.title, total=run.recipe.train.iterations, start=False, note="")
                 for run in runs
             }
-            run_all(runs, folder / "report.html", lambda run, record: show_record(bar, tasks[run.title], record))
+            run_demo(runs, folder / "report.html", lambda run, record: show_record(bar, tasks[run.title], record))
             for task in tasks.values():
                 bar.update(task, completed=bar.tasks[task].total)
     except Stopped as stop:
@@ -124,6 +126,66 @@ def train(
         err.print(f"{stop} Continue with: segdistill train --resume {run}", highlight=False, soft_wrap=True)
         raise typer.Exit(128 + stop.signum) from None
     print_result(result, run)
+
+
+@app.command()
+def compare(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    methods: Annotated[str, typer.Option(help="Names by commas (see `segdistill list`); a+b: just these.")] = "",
+    seeds: Annotated[str, typer.Option(help="How many, or a list by commas.")] = "3",
+    vary: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=V,V", help="A row for each value, e.g. terms.af_dcd.groups=4,8")
+    ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="A trained run, or a recipe to train it by. [default: the recipe's]")
+    ] = None,
+    teacher_set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="For the teacher recipe.")] = None,
+    budget: Annotated[str, typer.Option(help="iterations: equal steps; time: equal seconds.")] = "iterations",
+    seconds: Annotated[float | None, typer.Option(help="A run's, with --budget time. [default: the slowest's]")] = None,
+    against: Annotated[str | None, typer.Option(help="Row to take differences to, beside none. [default: kd]")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time; GPUs are dealt out.")] = 1,
+    retry: Annotated[bool, typer.Option("--retry", help="Do runs again that failed.")] = False,
+    runs_only: Annotated[bool, typer.Option("--runs-only", help="Neither tables nor report.")] = False,
+    folder: Annotated[Path | None, typer.Option("--out", help="[default: runs/compare/<recipe>]")] = None,
+) -> None:
+    """Methods x seeds x settings on one teacher: which helps, by how much, at what cost. Repeats nothing."""
+    from segdistill.compare.execute import finish_all, forget_failures
+    from segdistill.compare.plan import parse_seeds, plan
+    from segdistill.compare.prepare import prepare
+    from segdistill.compare.workers import run_workers
+    from segdistill.engine.signals import Stopped
+
+    place = folder or Path("runs/compare") / Path(recipe).stem
+    wanted = [name.strip() for name in methods.split(",") if name.strip()]
+    planned = plan(
+        recipe, overrides or [], methods=wanted, seeds=parse_seeds(seeds), folder=place, vary=vary or [],
+        teacher=teacher, teacher_overrides=teacher_set or [], budget=budget, seconds=seconds, against=against,
+    )  # fmt: skip
+    try:
+        with progress_bar() as bar:
+            show = show_runs(bar)
+            runs = prepare(planned, show)
+            if retry:
+                forget_failures(runs)
+            if jobs > 1:
+                run_workers([*sys.argv[1:], "--jobs", "1", "--runs-only"], jobs, place)
+            count = bar.add_task("runs done", total=len(runs), note="")
+            for _ in finish_all(runs, show):
+                bar.advance(count)
+    except Stopped as stop:
+        err.print(f"{stop} The same command continues.", highlight=False, soft_wrap=True)
+        raise typer.Exit(128 + stop.signum) from None
+    if runs_only or not SPEAKS:
+        return
+    from segdistill.compare.conclude import conclude
+
+    rows = conclude(place)
+    print_summary(rows)
+    print_notes(rows)
+    out.print(f"report: {place / 'report.html'}; tables: {place}/table.md, .tex, .csv, .json", soft_wrap=True)
+    if any(row.failed for row in rows):
+        raise typer.Exit(1)
 
 
 @app.command()

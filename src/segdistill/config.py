@@ -116,14 +116,14 @@ class TermConfig(BaseModel):
 
     Attributes:
         loss: Name in ``LOSSES``; null for the name of the term.
-        weight: Its factor, or one for each part: ``{mimic: 2.0e-6, contrast: 5.0e-3}``.
+        weight: Its factor, or one for each part: ``{mimic: 2.0e-6, contrast: 5.0e-3}``; null: as published.
         on: ``logits`` or a feature; null for what the loss reads by nature.
         teacher_on: The teacher's field where its name differs.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     loss: str | None = None
-    weight: Weight | dict[str, Weight] = 1.0
+    weight: Weight | dict[str, Weight] | None = None
     on: str | None = None
     teacher_on: str | None = None
 
@@ -168,6 +168,8 @@ class TrainConfig(_Closed):
         val_every: Steps between validations; the last step is always validated.
         save_every: Steps between checkpoints; null for every validation.
         log_every: Steps between lines of ``metrics.jsonl``.
+        grad_norms_every: Steps between measurements of the gradient that each loss part sends into the student,
+            a backward pass for each; null for none.
         channels_last: Memory layout of the networks; about a third faster on a CPU, and on a GPU with bf16.
         freeze_bn: Keep BatchNorm at its stored statistics.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -182,6 +184,7 @@ class TrainConfig(_Closed):
     val_every: Count = 800
     save_every: Count | None = None
     log_every: Count = 50
+    grad_norms_every: Count | None = None
     channels_last: bool = False
     freeze_bn: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -197,12 +200,14 @@ class EvaluateConfig(_Closed):
         scales: Image scales whose probabilities are averaged.
         flip: Also average over the mirrored image.
         window: (height, width) of a sliding window, pixels; null for the whole image at once.
+        boundary: Also score how well contours fit, once, with the best weights.
     """
 
     protocol: Literal["default", "paper"] = "default"
     scales: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
     flip: bool = False
     window: Size | None = None
+    boundary: bool = True
 
 
 class Recipe(_Closed):
@@ -217,6 +222,7 @@ class Recipe(_Closed):
         model: The network that is trained.
         teacher: The network it learns from; only with ``terms``.
         terms: Distillation losses by name.
+        methods: Terms of methods for ``segdistill compare``, beside or instead of its own: name to terms.
         optim: See `OptimConfig`.
         train: See `TrainConfig`.
         evaluate: See `EvaluateConfig`.
@@ -230,6 +236,7 @@ class Recipe(_Closed):
     model: ModelConfig
     teacher: TeacherConfig | None = None
     terms: dict[str, TermConfig] = {}
+    methods: dict[str, dict[str, TermConfig]] = {}
     optim: OptimConfig = OptimConfig()
     train: TrainConfig
     evaluate: EvaluateConfig = EvaluateConfig()
@@ -274,7 +281,20 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: Unknown recipe, key or value; what YAML cannot read; an override without ``=``.
     """
-    values = _read(str(source), MAX_BASES)
+    return parse_recipe(_override(_read(str(source), MAX_BASES), overrides), str(source))
+
+
+def change_recipe(recipe: Recipe, changes: dict[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe with other values for whole sections, then with ``key.path=value`` overrides.
+
+    Raises:
+        RecipeError: As `load_recipe`.
+    """
+    values = recipe.model_dump(mode="json") | dict(changes)
+    return parse_recipe(_override(OmegaConf.create(values), overrides), recipe.name)
+
+
+def _override(values: Any, overrides: Sequence[str]) -> Any:
     for override in overrides:
         if "=" not in override.lstrip("="):
             raise RecipeError(f"an override must be key=value; got {override!r}.")
@@ -283,7 +303,7 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         values = OmegaConf.merge(values, OmegaConf.create(_with_text_keys(changes)))
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise RecipeError(f"the overrides {list(overrides)} do not fit the recipe ({_first_line(error)}).") from None
-    return parse_recipe(OmegaConf.to_container(values, resolve=False), str(source))
+    return OmegaConf.to_container(values, resolve=False)
 
 
 def parse_recipe(values: Any, origin: str) -> Recipe:

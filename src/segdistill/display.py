@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rich.progress import Progress
 
+    from segdistill.compare.plan import Planned
     from segdistill.config import Recipe
     from segdistill.doctor import Checkup
     from segdistill.reports import Row
@@ -51,6 +52,8 @@ def progress_bar() -> "Progress":
 
 def show_record(bar: "Progress", task: Any, record: dict[str, Any]) -> None:
     """Show a record of the run; without a terminal, as a line."""
+    if "grad_norms" in record:
+        return
     if "val" in record:
         note = f"val mIoU {100 * record['val']['miou']:.2f}"
     else:
@@ -63,6 +66,20 @@ def show_record(bar: "Progress", task: Any, record: dict[str, Any]) -> None:
             f"{bar.tasks[task].description}: step {record['step']}/{bar.tasks[task].total:.0f} {note}",
             soft_wrap=True,
         )
+
+
+def show_runs(bar: "Progress") -> "Callable[[Planned, dict[str, Any]], None]":
+    """A function that shows the records of runs, one after the other, as one task each."""
+    tasks: dict[str, Any] = {}
+
+    def show(run: "Planned", record: dict[str, Any]) -> None:
+        if run.title not in tasks:
+            for done in tasks.values():
+                bar.update(done, visible=False)
+            tasks[run.title] = bar.add_task(run.title, total=run.recipe.train.iterations, note="")
+        show_record(bar, tasks[run.title], record)
+
+    return show
 
 
 def percent(value: float | None) -> str:
@@ -105,6 +122,15 @@ def print_summary(rows: "Sequence[Row]") -> None:
     for line in cells:
         table.add_row(*(escape(cell) for cell in line))
     out.print(table)
+
+
+def print_notes(rows: "Sequence[Row]") -> None:
+    """What the table says in a sentence, and what to know before believing it."""
+    from segdistill.reports import caveats, headline
+
+    out.print(headline(rows), highlight=False, soft_wrap=True)
+    for note in caveats(rows):
+        out.print(f"- {escape(note)}", highlight=False, soft_wrap=True)
 
 
 def print_checkup(checkup: "Checkup", recipe: "Recipe") -> None:

@@ -157,13 +157,13 @@ class Distiller(nn.Module):
                 f"{nearest('', self.tapped.taps)}"
             )
         teacher_field = term.teacher_on or field
-        weights = part_weights(term, kind, name)
         student_channels = _width(self.tapped, field)
         teacher_channels = None if teacher is None else _width(teacher.tapped, teacher_field)
-        loss = make_loss(term, kind, name, student_channels, teacher_channels)
+        loss = make_loss(term, kind, name, _sizes(student_channels, teacher_channels, self.tapped.num_classes))
         if loss is None:
             self._unsized[name] = term
             loss = unsized_twin(term, kind, name)
+        weights = part_weights(term, loss, name)
         self.losses[name] = loss
         self._bound[name] = BoundTerm(field, teacher_field, weights, bool(getattr(loss, "uses_labels", False)))
         if field == "logits" == teacher_field and None not in (student_channels, teacher_channels):
@@ -225,7 +225,7 @@ class Distiller(nn.Module):
             _field(teacher, term.teacher_field, name, "teacher").detach(),
         ]
         if name in self._unsized:
-            self._size(name, inputs[0], inputs[1])
+            self._size(name, _sizes(inputs[0].shape[1], inputs[1].shape[1], student.logits.shape[1]), student.logits)
         if term.uses_labels:
             if labels is None:
                 raise ValueError(f"`labels` must be given for the term {name!r}; got None.")
@@ -234,20 +234,27 @@ class Distiller(nn.Module):
         values = value._asdict() if hasattr(value, "_asdict") else {"": value}
         return {f"{name}.{part}" if part else name: scalar for part, scalar in values.items()}
 
-    def _size(self, name: str, student: Tensor, teacher: Tensor) -> None:
+    def _size(self, name: str, sizes: dict[str, int | None], like: Tensor) -> None:
         """Give the parameters of a term their shapes, in place: an optimizer may hold them already."""
         term = self._unsized.pop(name)
-        loss = make_loss(term, loss_class(term), name, student.shape[1], teacher.shape[1])
+        loss = make_loss(term, loss_class(term), name, sizes)
         assert loss is not None
         waiting = dict(self.losses[name].named_parameters())
         for path, parameter in list(loss.named_parameters()):
             owner, _, leaf = path.rpartition(".")
             slot = waiting[path]
             assert isinstance(slot, UninitializedParameter)
-            slot.materialize(parameter.shape, device=student.device, dtype=parameter.dtype)
+            slot.materialize(parameter.shape, device=like.device, dtype=parameter.dtype)
             slot.data.copy_(parameter.data)
             setattr(loss.get_submodule(owner), leaf, slot)
-        self.losses[name] = loss.to(student.device).train(self.training)
+        self.losses[name] = loss.to(like.device).train(self.training)
+
+
+def _sizes(
+    student_channels: int | None, teacher_channels: int | None, num_classes: int | None
+) -> dict[str, int | None]:
+    """What losses may ask for by parameter name."""
+    return {"student_channels": student_channels, "teacher_channels": teacher_channels, "num_classes": num_classes}
 
 
 def _width(tapped: Tapped, field: str) -> int | None:

@@ -145,5 +145,5 @@ def _scan_one(dataset: SegmentationDataset, num_workers: int, advance: Advance |
 
 def _weight_bytes(built: Built) -> int:
     """Trained weights, their gradients, and what the optimizer keeps for each."""
-    copies = 3 if isinstance(built.optimizer, torch.optim.SGD) else 4
+    copies = 3 if isinstance(built.optimizers[0], torch.optim.SGD) else 4
     return copies * sum(p.numel() * p.element_size() for p in built.distiller.parameters())

@@ -15,10 +15,11 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from segdistill import rundir
+from segdistill.analysis import NUM_IMAGES, write_cells
 from segdistill.artefacts import environment, event_log, latency, tensorboard, write_gallery
 from segdistill.build import Built, build, build_plan, build_protocol
 from segdistill.config import Recipe, RecipeError, dump_recipe, load_recipe
-from segdistill.data import SegmentationDataset, eval_loader, evenly, train_loader
+from segdistill.data import EvalLoader, SegmentationDataset, Selection, eval_loader, evenly, spread, train_loader
 from segdistill.doctor import refuse_faults
 from segdistill.engine import checkpoint
 from segdistill.engine.evaluate import Segment
@@ -26,8 +27,8 @@ from segdistill.engine.predict import Predictor
 from segdistill.engine.train import Progress, train
 from segdistill.metrics.confusion import Scores
 from segdistill.models.weights import save_student
-from segdistill.scoring import make_accelerator, named, score_set
-from segdistill.types import Batch
+from segdistill.scoring import Examination, examine_set, make_accelerator, score_set
+from segdistill.types import Batch, SegOutput
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Runner:
                 distiller,
                 self.teacher,
                 lambda step: stack.enter_context(contextlib.closing(self._batches(step))),
-                self.built.optimizer,
+                self.built.optimizers,
                 self.plan,
                 run=self.folder,
                 accelerator=self.accelerator,
@@ -138,9 +139,8 @@ class Runner:
         labels = built.labels
         predictor = Predictor(student, labels.names, labels.colors, student.preprocessing)
         segment = predictor.segmenter()
-        val, split = progress.val or None, built.val_set
-        if built.test_set is not None:
-            val, split = self._score(segment, built.test_set)._asdict(), built.test_set
+        split = built.test_set or built.val_set
+        examined = None if split is None else examine_set(segment, split, recipe, accelerator)
         teacher_score = None
         if self.teacher is not None and split is not None:
             teacher = self.teacher
@@ -152,7 +152,7 @@ class Runner:
             "model": recipe.model.name,
             "terms": {name: term.model_dump(mode="json") for name, term in recipe.terms.items()},
             "protocol": None if split is None else self._describe(split),
-            "score": None if val is None else named(val, labels.names),
+            "score": None if examined is None else examined.score,
             "best": {
                 "step": progress.best_step,
                 "val_miou": progress.best_miou if progress.best_step else None,
@@ -161,21 +161,13 @@ class Runner:
             "params": sum(parameter.numel() for parameter in student.parameters()),
             "iterations": progress.step,
             "seconds": round(progress.seconds, 1),
+            "images_per_s": round(progress.step * recipe.data.batch_size / max(progress.seconds, 1e-9), 2),
+            "peak_memory_mb": progress.peak_memory_mb,
             "labels": {"names": list(labels.names), "colors": [list(color) for color in labels.colors]},
         }
         if accelerator.is_main_process:
-            if split is not None:
-                first = eval_loader(split, image_scale=self._scale)
-                result["ms_per_image"] = round(1e3 * latency(segment, first, self.device), 3)
-                if recipe.train.gallery:
-                    write_gallery(
-                        self.folder / rundir.GALLERY,
-                        segment,
-                        eval_loader(evenly(split, recipe.train.gallery), image_scale=self._scale),
-                        colors=labels.colors,
-                        device=self.device,
-                        protocol=self.protocol,
-                    )
+            if split is not None and examined is not None:
+                self._write_evidence(segment, split, examined, result)
             save_student(
                 self.folder / rundir.STUDENT,
                 student,
@@ -189,6 +181,36 @@ class Runner:
             )
             rundir.write_json(self.folder / rundir.RESULT, result)
         return result
+
+    def _write_evidence(
+        self, segment: Segment, split: SegmentationDataset, examined: Examination, result: dict[str, Any]
+    ) -> None:
+        """Latency, and what the report shows beside the scores: confusion, images, features, pictures."""
+        recipe, folder = self.recipe, self.folder
+        result["ms_per_image"] = round(1e3 * latency(segment, self._images(split), self.device), 3)
+        rundir.write_json(folder / rundir.CONFUSION, {"matrix": examined.confusion.tolist()})
+        rundir.write_json(folder / rundir.IMAGES, {"images": examined.images})
+        networks: dict[str, Callable[[Tensor], SegOutput]] = {
+            "student": lambda image: self.distiller.tapped(self.distiller.student, image)
+        }
+        if self.teacher is not None:
+            networks["teacher"] = self.teacher
+        write_cells(folder / rundir.ANALYSIS, networks, self._images(evenly(split, NUM_IMAGES)), self.device)
+        if recipe.train.gallery:
+            shown = spread(len(split), recipe.train.gallery)
+            teacher = self.teacher
+            write_gallery(
+                folder / rundir.GALLERY,
+                {"prediction": segment} | ({} if teacher is None else {"teacher": lambda x: teacher(x).logits}),
+                self._images(Selection([(split, index) for index in shown])),
+                [examined.images[index] for index in shown],
+                colors=self.built.labels.colors,
+                device=self.device,
+                protocol=self.protocol,
+            )
+
+    def _images(self, dataset: SegmentationDataset) -> EvalLoader:
+        return eval_loader(dataset, image_scale=self._scale)
 
     @property
     def _scale(self) -> float:

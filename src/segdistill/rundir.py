@@ -10,7 +10,11 @@
 ``checkpoints/last``     one file with all that is needed to continue; ``checkpoints/best`` likewise
 ``student.safetensors``  the best network alone, with its architecture and label table in the header
 ``result.json``          scores, protocol, cost; its presence says that the run is complete
-``gallery/``             ``image_000.png``, ``truth_000.png``, ``prediction_000.png``, ...
+``confusion.json``       ``{"matrix": [[...]]}``, pixels by true class (row) and predicted class (column)
+``images.json``          ``{"images": [{"name", "miou"}]}``, every evaluated image
+``analysis.safetensors`` features of a sample of cells: ``student.<name>``, ``teacher.<name>``, ``class``, ``image``
+``gallery/``             ``image_000.png``, ``truth_000.png``, ``prediction_000.png``, ..., and ``gallery.json``
+``failed.json``          ``{"error"}`` of a run of a comparison that could not be finished
 ``events.log``           warnings and messages
 =======================  ==============================================================================
 """
@@ -30,8 +34,14 @@ LAST = "checkpoints/last/state.safetensors"
 BEST = "checkpoints/best/state.safetensors"
 STUDENT = "student.safetensors"
 RESULT = "result.json"
+CONFUSION = "confusion.json"
+IMAGES = "images.json"
+ANALYSIS = "analysis.safetensors"
 GALLERY = "gallery"
+GALLERY_INDEX = "gallery/gallery.json"
+FAILED = "failed.json"
 EVENTS = "events.log"
+COMPARISON = "comparison.json"  # of a folder of runs
 
 
 class RunError(ValueError):

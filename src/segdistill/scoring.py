@@ -1,17 +1,22 @@
 """A network on a set of a recipe: its scores, over all processes."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor
 
 from segdistill.build import build_dataset, build_plan, build_protocol, load_predictor
 from segdistill.config import Recipe
 from segdistill.data import SegmentationDataset, eval_loader
 from segdistill.engine.evaluate import Segment, evaluate, score
-from segdistill.metrics.confusion import Scores
+from segdistill.metrics.boundary import BOUNDARY_RULE, boundary_counts, boundary_scores, empty_boundary_counts
+from segdistill.metrics.confusion import Scores, confusion_matrix, scores
+from segdistill.types import IGNORE_INDEX, Batch
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:
@@ -25,7 +30,17 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
 
 def score_set(segment: Segment, dataset: SegmentationDataset, recipe: Recipe, accelerator: Accelerator) -> Scores:
     """Scores under the recipe's protocol and precision; every image counts once, whatever the processes."""
-    protocol = build_protocol(recipe)
+    return score(_confusion(segment, dataset, recipe, accelerator, None), build_protocol(recipe))
+
+
+def _confusion(
+    segment: Segment,
+    dataset: SegmentationDataset,
+    recipe: Recipe,
+    accelerator: Accelerator,
+    on_image: Callable[[Batch, Tensor], None] | None,
+) -> Tensor:
+    """Confusion matrix over all processes."""
     loader = eval_loader(
         dataset,
         num_workers=recipe.data.num_workers,
@@ -38,12 +53,65 @@ def score_set(segment: Segment, dataset: SegmentationDataset, recipe: Recipe, ac
         loader,
         num_classes=dataset.labels.num_classes,
         device=accelerator.device,
-        protocol=protocol,
+        protocol=build_protocol(recipe),
         precision=build_plan(recipe).precision,
+        on_image=on_image,
     )
     if accelerator.num_processes > 1:
         confusion = accelerator.reduce(confusion, reduction="sum")
-    return score(confusion, protocol)
+    return confusion
+
+
+class Examination(NamedTuple):
+    """All that one pass over a set tells.
+
+    Attributes:
+        score: As in ``result.json``: mIoU, pixel accuracy, IoU by class name, boundary scores if asked for.
+        confusion: (K, K) counts, rows are the truth.
+        images: Name and mIoU of every image, in the order of the set; None where an image has no label.
+    """
+
+    score: dict[str, Any]
+    confusion: Tensor
+    images: list[dict[str, Any]]
+
+
+def examine_set(
+    segment: Segment, dataset: SegmentationDataset, recipe: Recipe, accelerator: Accelerator
+) -> Examination:
+    """As `score_set`, with boundary scores and the score of every image; the same on all processes."""
+    num_classes, boundary = dataset.labels.num_classes, recipe.evaluate.boundary
+    rank, step = accelerator.process_index, accelerator.num_processes
+    indices = iter(range(rank, len(dataset), step))
+    images: list[dict[str, Any]] = []
+    counts = empty_boundary_counts(num_classes).to(accelerator.device)
+
+    def on_image(batch: Batch, prediction: Tensor) -> None:
+        nonlocal counts
+        index = next(indices)
+        own = scores(confusion_matrix(prediction, batch.target, num_classes))
+        labelled = bool((batch.target != IGNORE_INDEX).any())
+        images.append({"index": index, "name": dataset.path(index).name, "miou": own.miou if labelled else None})
+        if boundary:
+            counts += boundary_counts(prediction, batch.target, num_classes)
+
+    confusion = _confusion(segment, dataset, recipe, accelerator, on_image)
+    if step > 1:
+        counts = accelerator.reduce(counts, reduction="sum")
+        images = gather_object(images)
+    images = [{"name": image["name"], "miou": image["miou"]} for image in sorted(images, key=itemgetter("index"))]
+    names = dataset.labels.names
+    result = named(score(confusion, build_protocol(recipe))._asdict(), names)
+    if boundary:
+        edges = boundary_scores(counts)
+        result["boundary"] = {
+            "iou": edges.iou,
+            "f": edges.f,
+            "per_class_iou": dict(zip(names, edges.per_class_iou, strict=True)),
+            "per_class_f": dict(zip(names, edges.per_class_f, strict=True)),
+            "rule": BOUNDARY_RULE,
+        }
+    return Examination(result, confusion.cpu(), images)
 
 
 def score_network(
@@ -69,11 +137,11 @@ def score_network(
             f"the network must know the {dataset.labels.num_classes} classes of the data; {network} knows "
             f"{len(predictor.names)}."
         )
-    result = score_set(predictor.segmenter(), dataset, recipe, accelerator)
+    examined = examine_set(predictor.segmenter(), dataset, recipe, accelerator)
     text = build_protocol(recipe).describe(
         recipe.data.dataset, chosen, len(dataset), len(predictor.names), recipe.data.image_scale
     )
-    return {"score": named(result._asdict(), predictor.names), "protocol": text}
+    return {"score": examined.score, "protocol": text}
 
 
 def named(val: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ class Term(NamedTuple):
     Attributes:
         loss: Name in ``LOSSES`` or any module called with ``(student, teacher)`` tensors.
         weight: Factor of the loss, or one for each part of a loss that has several:
-            ``{"mimic": 2e-6, "contrast": 5e-3}``.
+            ``{"mimic": 2e-6, "contrast": 5e-3}``. Default None: as published (the loss's ``published``), 1 for a
+            loss that says nothing about it.
         on: ``"logits"`` or the name of a feature. Default None: what the loss reads by nature.
         teacher_on: The teacher's field where its name differs. Default None: as ``on``.
         options: Keyword arguments of the loss.
@@ -25,7 +26,7 @@ class Term(NamedTuple):
     """
 
     loss: str | nn.Module
-    weight: float | Mapping[str, float] = 1.0
+    weight: float | Mapping[str, float] | None = None
     on: str | None = None
     teacher_on: str | None = None
     options: Mapping[str, Any] = {}  # nobody writes to it
@@ -52,27 +53,32 @@ def loss_class(term: Term) -> type[nn.Module]:
     return LOSSES[term.loss]
 
 
-def make_loss(
-    term: Term, kind: type[nn.Module], name: str, student_channels: int | None, teacher_channels: int | None
-) -> nn.Module | None:
-    """The loss module of a term, or None while a width that it needs is unknown."""
+def make_loss(term: Term, kind: type[nn.Module], name: str, sizes: Mapping[str, int | None]) -> nn.Module | None:
+    """The loss module of a term, or None while a size that it needs is unknown.
+
+    Args:
+        term: What to build.
+        kind: Its class.
+        name: Of the term, for messages.
+        sizes: ``student_channels``, ``teacher_channels`` and ``num_classes``, None where not known yet; given to
+            a loss that has such parameters, unless the term's options do.
+    """
     if isinstance(term.loss, nn.Module):
         return term.loss
     known = list(inspect.signature(kind).parameters)
-    widths = {"student_channels": student_channels, "teacher_channels": teacher_channels}
-    options = {key: value for key, value in widths.items() if key in known} | dict(term.options)
+    options = {key: value for key, value in sizes.items() if key in known} | dict(term.options)
     for key in options:
         if key not in known:
             raise ValueError(
                 f"the loss {term.loss!r} of the term {name!r} has no option {key!r}. {nearest(key, known)}"
             )
-    return None if None in (options.get(key, 0) for key in widths) else kind(**options)
+    return None if None in (options.get(key, 0) for key in sizes) else kind(**options)
 
 
 def unsized_twin(term: Term, kind: type[nn.Module], name: str) -> nn.Module:
     """The loss with every parameter waiting for its shape; its options are checked by building it once."""
     groups = int(term.options.get("groups", 16))
-    loss = make_loss(term, kind, name, groups, groups)
+    loss = make_loss(term, kind, name, {"student_channels": groups, "teacher_channels": groups, "num_classes": groups})
     assert loss is not None
     for path, _ in list(loss.named_parameters()):
         owner, _, leaf = path.rpartition(".")
@@ -80,15 +86,16 @@ def unsized_twin(term: Term, kind: type[nn.Module], name: str) -> nn.Module:
     return loss
 
 
-def part_weights(term: Term, kind: type[nn.Module], name: str) -> dict[str, float]:
+def part_weights(term: Term, loss: nn.Module, name: str) -> dict[str, float]:
     """Weight of every part, by its name in ``StepOutput.parts``."""
-    parts: tuple[str, ...] = getattr(kind, "parts", ())
-    if not parts and not isinstance(term.weight, Mapping):
-        return {name: float(term.weight)}
-    if not parts or not isinstance(term.weight, Mapping) or set(term.weight) != set(parts):
+    parts: tuple[str, ...] = getattr(loss, "parts", ())
+    weight = getattr(loss, "published", None if parts else 1.0) if term.weight is None else term.weight
+    if not parts and isinstance(weight, float | int):
+        return {name: float(weight)}
+    if not parts or not isinstance(weight, Mapping) or set(weight) != set(parts):
         wanted = f"a weight for each of {', '.join(parts)}" if parts else "one number"
-        raise ValueError(f"`weight` of the term {name!r} must be {wanted}; got {term.weight!r}.")
-    return {f"{name}.{part}": float(term.weight[part]) for part in parts}
+        raise ValueError(f"`weight` of the term {name!r} must be {wanted}; got {weight!r}.")
+    return {f"{name}.{part}": float(weight[part]) for part in parts}
 
 
 def check_classes(name: str, student: int | None, teacher: int | None) -> None:

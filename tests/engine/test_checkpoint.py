@@ -24,7 +24,7 @@ def step(network, optimizer, seed):
 
 
 def save(path, network, optimizer, progress=None, extra=None):
-    checkpoint.save(path, model=network, optimizer=optimizer, extra=extra or {}, progress=progress or {"step": 1})
+    checkpoint.save(path, model=network, optimizers=[optimizer], extra=extra or {}, progress=progress or {"step": 1})
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_restored_run_goes_on_bit_for_bit(tmp_path, name):
     saved = checkpoint.load(path)
     assert saved.progress == progress
     assert torch.equal(saved.extra["meter.sums"], extra["meter.sums"])
-    checkpoint.restore(saved, model=other, optimizer=other_optimizer)
+    checkpoint.restore(saved, model=other, optimizers=[other_optimizer])
     for seed in range(3, 5):
         step(network, optimizer, seed)
         step(other, other_optimizer, seed)
@@ -63,7 +63,7 @@ def test_a_checkpoint_before_the_first_step_has_no_optimizer_state(tmp_path):
     save(tmp_path / "x", network, optimizer)
     saved = checkpoint.load(tmp_path / "x")
     assert saved.optimizer == {}
-    checkpoint.restore(saved, model=network, optimizer=optimizer)
+    checkpoint.restore(saved, model=network, optimizers=[optimizer])
 
 
 def test_saving_leaves_no_other_file(good):
@@ -136,7 +136,7 @@ def test_a_truncated_file(good, length):
 @pytest.mark.parametrize("metadata", [None, {"format": "segdistill"}])
 def test_another_safetensors_file(tmp_path, metadata):
     save_file({"weight": torch.zeros(2)}, tmp_path / "other", metadata)
-    with pytest.raises(CheckpointError, match="must be of format segdistill-checkpoint-1; got"):
+    with pytest.raises(CheckpointError, match="must be of format segdistill-checkpoint-2; got"):
         checkpoint.load(tmp_path / "other")
 
 
@@ -153,6 +153,6 @@ def test_a_checkpoint_of_another_model_is_one_short_sentence(good):
     for other in (make(width=5)[0], nn.Sequential(*(nn.Linear(1, 1) for _ in range(200)))):
         optimizer = make_optimizer(other.parameters(), name="sgd", lr=0.1, momentum=0.9, weight_decay=0)
         with pytest.raises(CheckpointError, match="the checkpoint is of another model") as caught:
-            checkpoint.restore(checkpoint.load(path), model=other, optimizer=optimizer)
+            checkpoint.restore(checkpoint.load(path), model=other, optimizers=[optimizer])
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < 500

@@ -69,7 +69,7 @@ class Run:
     def go(self, **options):
         self.folder.mkdir(exist_ok=True)
         return train(
-            self.distiller, self.teacher, self.loader, self.optimizer, self.plan, run=self.folder,
+            self.distiller, self.teacher, self.loader, [self.optimizer], self.plan, run=self.folder,
             accelerator=Accelerator(cpu=True), validate=self.validate, **options,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from segdistill.data.folder import Folder
 from segdistill.data.images import Images
 from segdistill.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
 from segdistill.data.scan import Fault, ScanReport, scan
-from segdistill.data.selection import Selection, evenly, together
+from segdistill.data.selection import Selection, evenly, spread, together
 from segdistill.data.streets import Streets
 from segdistill.data.transforms import TrainTransform, train_transform
 from segdistill.data.voc import VOC
@@ -53,6 +53,7 @@ __all__ = [
     "read_image",
     "read_mask",
     "scan",
+    "spread",
     "together",
     "train_loader",
     "train_transform",

@@ -46,5 +46,14 @@ def together(*datasets: SegmentationDataset) -> Selection:
 
 def evenly(dataset: SegmentationDataset, count: int) -> Selection:
     """At most ``count`` samples at even distances, for pictures."""
-    count = min(count, len(dataset))
-    return Selection([(dataset, index * len(dataset) // count) for index in range(count)])
+    return Selection([(dataset, index) for index in spread(len(dataset), count)])
+
+
+def spread(length: int, count: int) -> list[int]:
+    """At most ``count`` indices below ``length`` at even distances.
+
+    >>> spread(10, 4)
+    [0, 2, 5, 7]
+    """
+    count = min(count, length)
+    return [index * length // count for index in range(count)]

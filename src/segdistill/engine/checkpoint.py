@@ -6,6 +6,7 @@ at every step from (seed, step, process), see `engine.train`.
 
 import json
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from segdistill.files import write_atomic
 
-FORMAT = "segdistill-checkpoint-1"
+FORMAT = "segdistill-checkpoint-2"
 
 
 class CheckpointError(ValueError):
@@ -28,7 +29,7 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         model: State of the distiller.
-        optimizer: Tensors by ``<parameter index>.<name>``.
+        optimizer: Tensors by ``<optimizer>.<parameter>.<name>``, both counted from 0.
         extra: Other tensors, as given to `save`.
         progress: JSON values, as given to `save`.
     """
@@ -43,7 +44,7 @@ def save(
     path: Path,
     *,
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizers: Sequence[torch.optim.Optimizer],
     extra: dict[str, Tensor],
     progress: dict[str, Any],
 ) -> None:
@@ -56,8 +57,9 @@ def save(
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise CheckpointError(f"{name.removeprefix('model.')} is not finite; {path} is left as it was.")
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items() if isinstance(v, Tensor)}
+    for which, optimizer in enumerate(optimizers):
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{which}.{index}.{k}": v for k, v in state.items() if isinstance(v, Tensor)}
     tensors |= {f"extra.{name}": tensor for name, tensor in extra.items()}
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomic(path, to_bytes(on_cpu, {"format": FORMAT, "progress": json.dumps(progress)}))
@@ -89,8 +91,8 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(groups["model"], groups["optimizer"], groups["extra"], progress)
 
 
-def restore(checkpoint: Checkpoint, *, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put weights and optimizer state back.
+def restore(checkpoint: Checkpoint, *, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    """Put weights and optimizer states back.
 
     Raises:
         CheckpointError: If the checkpoint is of another model.
@@ -100,8 +102,9 @@ def restore(checkpoint: Checkpoint, *, model: nn.Module, optimizer: torch.optim.
     except RuntimeError as error:
         reasons = textwrap.shorten(str(error), 300, placeholder=" ...")  # PyTorch gives a line for each tensor
         raise CheckpointError(f"the checkpoint is of another model: {reasons}") from None
-    state: dict[int, dict[str, Tensor]] = {}
+    states: list[dict[int, dict[str, Tensor]]] = [{} for _ in optimizers]
     for name, tensor in checkpoint.optimizer.items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        which, index, key = name.split(".", 2)
+        states[int(which)].setdefault(int(index), {})[key] = tensor
+    for optimizer, state in zip(optimizers, states, strict=True):
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

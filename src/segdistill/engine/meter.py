@@ -1,6 +1,10 @@
-"""Running means of the loss and its parts, a guard against values that are not finite, and the clock."""
+"""Running means of the loss and its parts, a guard against values that are not finite, clock and memory."""
 
+import contextlib
+import re
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -71,22 +75,58 @@ class Meter:
 
 
 class Clock:
-    """Wall-clock of a run, over its interruptions."""
+    """Wall-clock of the training of a run, over its interruptions; validations and diagnostics stop it."""
 
     def __init__(self, seconds_before: float, step: int, batch_size: int) -> None:
         self.start = time.perf_counter() - seconds_before
-        self.last_step, self.last_time = step, time.perf_counter()
+        self.last_step, self.last_seconds = step, seconds_before
         self.batch_size = batch_size
 
     def seconds(self) -> float:
-        """Seconds since the run began, without its interruptions."""
+        """Seconds of training since the run began."""
         return time.perf_counter() - self.start
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """What runs inside does not count."""
+        before = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.start += time.perf_counter() - before
 
     def lap(self, step: int) -> dict[str, float]:
         """What stands in ``timing.jsonl``: seconds, and images a second since the last lap with steps."""
-        now = time.perf_counter()
-        lap: dict[str, float] = {"seconds": round(self.seconds(), 3)}
-        if step > self.last_step:
-            lap["images_per_s"] = round((step - self.last_step) * self.batch_size / (now - self.last_time), 2)
-        self.last_step, self.last_time = step, now
+        seconds = self.seconds()
+        lap: dict[str, float] = {"seconds": round(seconds, 3)}
+        if step > self.last_step and seconds > self.last_seconds:
+            lap["images_per_s"] = round((step - self.last_step) * self.batch_size / (seconds - self.last_seconds), 2)
+        self.last_step, self.last_seconds = step, seconds
         return lap
+
+
+class PeakMemory:
+    """Largest memory in use since construction.
+
+    On a GPU what torch allocated there. On a CPU the resident memory of this process (Linux; elsewhere
+    unknown), which holds the program itself too; a loader's worker processes are not in it.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            with contextlib.suppress(OSError):
+                Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM, see proc(5)
+
+    def megabytes(self) -> float | None:
+        """The peak in MiB; None where it cannot be known."""
+        if self.device.type == "cuda":
+            return round(torch.cuda.max_memory_allocated(self.device) / 2**20, 1)
+        try:
+            status = Path("/proc/self/status").read_text()
+        except OSError:
+            return None
+        peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+        return None if peak is None else round(int(peak[1]) / 2**10, 1)

@@ -1,9 +1,11 @@
-"""Optimizer and learning-rate schedule."""
+"""Optimizers and learning-rate schedule."""
 
 from collections.abc import Iterable
 
 import torch
 from torch import nn
+
+from segdistill.distill import Distiller
 
 
 def make_optimizer(
@@ -19,6 +21,26 @@ def make_optimizer(
     if name == "adamw":
         return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
     raise ValueError(f"`name` must be 'sgd' or 'adamw'; got {name!r}.")
+
+
+def make_optimizers(
+    distiller: Distiller, *, name: str, lr: float, momentum: float, weight_decay: float
+) -> list[torch.optim.Optimizer]:
+    """The optimizer of student and losses, then those that losses bring for parameters of their own.
+
+    Only the first follows the schedule; see `make_optimizer` for its arguments.
+    """
+    own: list[torch.optim.Optimizer] = [
+        make() for loss in distiller.losses.values() if callable(make := getattr(loss, "own_optimizer", None))
+    ]
+    taken = {id(parameter) for optimizer in own for parameter in parameters_of(optimizer)}
+    others = [parameter for parameter in distiller.parameters() if id(parameter) not in taken]
+    return [make_optimizer(others, name=name, lr=lr, momentum=momentum, weight_decay=weight_decay), *own]
+
+
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """All parameters that an optimizer steps."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def poly_lr(step: int, iterations: int, *, lr: float, power: float, min_lr: float = 0.0) -> float:

@@ -6,7 +6,8 @@ depends on the clock, and on resume loses the lines of steps that are done again
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +21,8 @@ from segdistill import rundir
 from segdistill.distill import Distiller, Teacher
 from segdistill.engine import checkpoint
 from segdistill.engine.evaluate import to_device
-from segdistill.engine.meter import Clock, Meter
-from segdistill.engine.optim import set_lr
+from segdistill.engine.meter import Clock, Meter, PeakMemory
+from segdistill.engine.optim import parameters_of, set_lr
 from segdistill.engine.signals import Stopped, StopSignal
 from segdistill.types import IGNORE_INDEX, Batch, StepOutput
 
@@ -36,6 +37,7 @@ class Plan:
 
     Attributes:
         lr: Learning rate as a function of the step, counted from 0.
+        grad_norms_every: Steps between measurements of each part's gradient; None for none.
     """
 
     iterations: int
@@ -47,6 +49,7 @@ class Plan:
     val_every: int = 800
     save_every: int = 800
     log_every: int = 50
+    grad_norms_every: int | None = None
     clip: float | None = None
     clip_terms: float | None = None
     freeze_bn: bool = False
@@ -60,13 +63,15 @@ class Progress:
         step: Steps done.
         best_step: Step of the best validation, 0 before the first.
         best_miou: Its mIoU.
-        seconds: Wall-clock of all parts of the run.
+        seconds: Wall-clock of training, without validations, over all parts of the run.
+        peak_memory_mb: See `meter.PeakMemory`; None where it cannot be known.
     """
 
     step: int = 0
     best_step: int = 0
     best_miou: float = -1.0
     seconds: float = 0.0
+    peak_memory_mb: float | None = None
     val: dict[str, Any] = field(default_factory=dict)
 
 
@@ -74,7 +79,7 @@ def train(
     distiller: Distiller,
     teacher: Teacher | None,
     loader: Callable[[int], Iterable[Batch]],
-    optimizer: torch.optim.Optimizer,
+    optimizers: Sequence[torch.optim.Optimizer],
     plan: Plan,
     *,
     run: Path,
@@ -89,7 +94,7 @@ def train(
         distiller: Student and terms, on the accelerator's device.
         teacher: Needed if the distiller has terms.
         loader: Gives the micro-batches of this process from a step on.
-        optimizer: Over the distiller's parameters.
+        optimizers: Over the distiller's parameters; the first follows ``plan.lr``.
         plan: The numbers.
         run: Run folder.
         accelerator: Device and processes.
@@ -104,13 +109,14 @@ def train(
     progress, meter = Progress(), Meter(accelerator.device)
     if resume and (run / rundir.LAST).is_file():
         saved = checkpoint.load(run / rundir.LAST)
-        checkpoint.restore(saved, model=distiller, optimizer=optimizer)
+        checkpoint.restore(saved, model=distiller, optimizers=optimizers)
         progress = Progress(**saved.progress["run"])
         meter.restore(saved.extra, saved.progress["parts"])
     if accelerator.is_main_process:
         for name in (rundir.METRICS, rundir.TIMING):
             rundir.drop_records_after(run / name, progress.step)
-    loop = _Loop(distiller, accelerator.prepare_model(distiller), teacher, optimizer, plan, accelerator)
+    loop = _Loop(distiller, accelerator.prepare_model(distiller), teacher, optimizers, plan, accelerator)
+    memory, peak_before = PeakMemory(accelerator.device), progress.peak_memory_mb
     clock = Clock(progress.seconds, progress.step, plan.batch_size)
 
     saved_step = progress.step
@@ -126,21 +132,24 @@ def train(
     def save(path: str) -> None:
         meter.check()
         progress.seconds = clock.seconds()
+        progress.peak_memory_mb = max((peak_before or 0.0, memory.megabytes() or 0.0)) or None
         if accelerator.is_main_process:
-            checkpoint.save(
-                run / path,
-                model=distiller,
-                optimizer=optimizer,
-                extra=meter.state(),
-                progress={"run": vars(progress), "parts": meter.names},
-            )
+            with clock.stopped():
+                checkpoint.save(
+                    run / path,
+                    model=distiller,
+                    optimizers=optimizers,
+                    extra=meter.state(),
+                    progress={"run": vars(progress), "parts": meter.names},
+                )
 
     batches: Iterator[Batch] = iter(loader(progress.step))
     with StopSignal() as stop:
         while progress.step < plan.iterations:
             lr = plan.lr(progress.step)
+            due = plan.grad_norms_every is not None and progress.step % plan.grad_norms_every == 0
             try:
-                loop.step(progress.step, lr, batches, meter)
+                norms = loop.step(progress.step, lr, batches, meter, clock if due else None)
             except RuntimeError:
                 if not stop.received:
                     raise
@@ -150,9 +159,12 @@ def train(
             last = progress.step == plan.iterations
             if progress.step % plan.log_every == 0 or last:
                 report({"step": progress.step, "lr": lr, **meter.flush(accelerator)})
+            if norms is not None:
+                report({"step": progress.step, "grad_norms": norms})
             if validate is not None and (progress.step % plan.val_every == 0 or last):
                 meter.check()
-                val = validate()
+                with clock.stopped():
+                    val = validate()
                 report({"step": progress.step, "val": val})
                 if val["miou"] > progress.best_miou:
                     progress.best_step, progress.best_miou, progress.val = progress.step, val["miou"], val
@@ -174,37 +186,63 @@ class _Loop:
         distiller: Distiller,
         model: nn.Module,
         teacher: Teacher | None,
-        optimizer: torch.optim.Optimizer,
+        optimizers: Sequence[torch.optim.Optimizer],
         plan: Plan,
         accelerator: Accelerator,
     ) -> None:
         self.distiller, self.model, self.teacher = distiller, model, teacher
-        self.optimizer, self.plan, self.accelerator = optimizer, plan, accelerator
+        self.optimizers, self.plan, self.accelerator = optimizers, plan, accelerator
+        in_losses = {id(parameter) for parameter in distiller.losses.parameters()}
+        self.clipped = parameters_of(optimizers[0])
+        self.clipped_terms = [parameter for parameter in self.clipped if id(parameter) in in_losses]
 
-    def step(self, step: int, lr: float, batches: Iterator[Batch], meter: Meter) -> None:
-        """Run step number ``step``, counted from 0."""
+    def step(
+        self, step: int, lr: float, batches: Iterator[Batch], meter: Meter, clock: Clock | None
+    ) -> dict[str, float] | None:
+        """Run step number ``step``, counted from 0; with a clock to stop, also measure each part's gradient."""
         plan, accelerator = self.plan, self.accelerator
         torch.manual_seed(step_seed(plan.seed, step, accelerator.process_index))
         set_train_mode(self.model, freeze_bn=plan.freeze_bn)
-        set_lr(self.optimizer, lr)
+        set_lr(self.optimizers[0], lr)
         micro_batches = [to_device(next(batches), accelerator.device) for _ in range(plan.accumulate)]
         num_valid = torch.stack([(batch.target != IGNORE_INDEX).sum() for batch in micro_batches]).float().mean()
         if accelerator.num_processes > 1:
             num_valid = accelerator.reduce(num_valid, reduction="mean")
+        norms = None
         for index, batch in enumerate(micro_batches):
             last = index == plan.accumulate - 1
             with nullcontext() if last else accelerator.no_sync(self.model):
                 output = self._forward(batch, num_valid)
                 meter.add(output, step, 1 / plan.accumulate)
+                if last and clock is not None:
+                    with clock.stopped():
+                        norms = self._grad_norms(output)
                 accelerator.backward(output.loss / plan.accumulate)
         if accelerator.device.type == "cpu":  # looking is free here, and spares the weights the bad step
             meter.check()
         if plan.clip is not None:
-            nn.utils.clip_grad_norm_(self.distiller.parameters(), plan.clip)
+            nn.utils.clip_grad_norm_(self.clipped, plan.clip)
         if plan.clip_terms is not None:
-            nn.utils.clip_grad_norm_(self.distiller.losses.parameters(), plan.clip_terms)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+            nn.utils.clip_grad_norm_(self.clipped_terms, plan.clip_terms)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return norms
+
+    def _grad_norms(self, output: StepOutput) -> dict[str, float]:
+        """L2 norm over the student's parameters of every weighted part's gradient, mean over the processes."""
+        parameters = [parameter for parameter in self.distiller.student.parameters() if parameter.requires_grad]
+        weights, norms = self.distiller.weights, {}
+        for name, part in output.parts.items():
+            squares = [part.new_zeros(())]
+            if part.requires_grad:
+                grads = torch.autograd.grad(weights[name] * part, parameters, retain_graph=True, allow_unused=True)
+                squares += [grad.float().square().sum() for grad in grads if grad is not None]
+            norms[name] = torch.stack(squares).sum().sqrt()
+        together = torch.stack(list(norms.values()))
+        if self.accelerator.num_processes > 1:
+            together = self.accelerator.reduce(together, reduction="mean")
+        return {name: norm for name, norm in zip(norms, together.tolist(), strict=True) if math.isfinite(norm)}
 
     def _forward(self, batch: Batch, num_valid: Tensor) -> StepOutput:
         with autocast(self.accelerator.device, self.plan.precision):

@@ -1,13 +1,18 @@
-"""Masked generation: hide positions of a map, and the small networks that regenerate it."""
+"""Masked generation: hide positions of a map, regenerate the teacher's, and measure the error."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segdistill.losses._resize import match_size
+from segdistill.ops._checks import check_choice, check_count, check_map, check_ratio, check_together
+from segdistill.ops._precision import without_autocast, working_dtype
+
 Mask = Literal["random", "centre", "none"]
 GeneratorName = Literal["plain", "enhanced"]
+Reduction = Literal["paper", "mean"]
 
 
 def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:
@@ -81,3 +86,69 @@ def draw_keep(mask: Mask, ratio: float, like: Tensor) -> Tensor:
     if mask == "centre":
         keep[..., height // 3 : 2 * height // 3, width // 3 : 2 * width // 3] = 0
     return keep
+
+
+class MaskedGeneration(nn.Module):
+    """Project the student's map to the teacher's width, hide positions, regenerate: what MGD and Af-DCD share.
+
+    Args:
+        student_channels: Width of the student's map.
+        teacher_channels: Width of the teacher's map.
+        mask: As in :func:`draw_keep`.
+        mask_ratio: As in :func:`draw_keep`.
+        generator: Name in ``GENERATORS``.
+    """
+
+    def __init__(
+        self, student_channels: int, teacher_channels: int, *, mask: Mask, mask_ratio: float, generator: GeneratorName
+    ) -> None:
+        super().__init__()
+        check_count("student_channels", student_channels)
+        check_count("teacher_channels", teacher_channels)
+        check_choice("mask", mask, get_args(Mask))
+        check_choice("generator", generator, GENERATORS)
+        check_ratio("mask_ratio", mask_ratio)
+        self.student_channels = student_channels
+        self.teacher_channels = teacher_channels
+        self.mask: Mask = mask
+        self.mask_ratio = mask_ratio
+        self.align = nn.Conv2d(student_channels, teacher_channels, 1)
+        self.generator = GENERATORS[generator](teacher_channels)
+
+    def regenerate(
+        self, student_features: Tensor, teacher_features: Tensor, keep: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the regenerated map and the teacher's without its gradient, in the working precision.
+
+        Args:
+            student_features: (B, student_channels, h, w), resized to the teacher's size.
+            teacher_features: (B, teacher_channels, H, W).
+            keep: (B, 1, H, W), which positions stay visible; None: drawn.
+
+        Raises:
+            ValueError: If a shape does not fit.
+        """
+        self._check(student_features, teacher_features, keep)
+        dtype = working_dtype(student_features, teacher_features, self.align.weight)
+        with without_autocast(teacher_features):
+            teacher = teacher_features.detach().to(dtype)
+            student = match_size(student_features.to(dtype), teacher)
+            if keep is None:
+                keep = draw_keep(self.mask, self.mask_ratio, teacher)
+            return self.generator(convolve(self.align, student) * keep.to(dtype)), teacher
+
+    def _check(self, student: Tensor, teacher: Tensor, keep: Tensor | None) -> None:
+        check_map("student_features", student, self.student_channels)
+        check_map("teacher_features", teacher, self.teacher_channels)
+        check_together(student, teacher)
+        expected = (teacher.shape[0], 1, *teacher.shape[2:])
+        if keep is not None and tuple(keep.shape) != expected:
+            raise ValueError(
+                f"`keep` must have shape {expected}, one channel of the teacher's size; got {tuple(keep.shape)}."
+            )
+
+
+def mimic(generated: Tensor, teacher: Tensor, reduction: Reduction) -> Tensor:
+    """Squared error of maps (B, C, H, W): ``"paper"`` sums over C * H * W, ``"mean"`` averages; a mean over B."""
+    error = (generated - teacher).square()
+    return error.mean() if reduction == "mean" else error.sum() / error.shape[0]

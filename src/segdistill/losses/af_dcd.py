@@ -1,19 +1,15 @@
 """Af-DCD: masked feature mimicking and dense contrast, without augmentation and without a memory bank."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import ClassVar, NamedTuple, get_args
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from segdistill.losses._generator import GENERATORS, GeneratorName, Mask, convolve, draw_keep
-from segdistill.losses._resize import match_size
-from segdistill.ops._checks import check_choice, check_count, check_map, check_ratio, check_together
-from segdistill.ops._precision import without_autocast, working_dtype
+from segdistill.losses._generator import GeneratorName, Mask, MaskedGeneration, Reduction, mimic
+from segdistill.ops._checks import check_choice, check_count
+from segdistill.ops._precision import without_autocast
 from segdistill.ops.dense_contrast.api import Distance, Impl, Negatives, check_options, dense_contrast
-
-Reduction = Literal["paper", "mean"]
 
 
 class AfDCDTerms(NamedTuple):
@@ -28,7 +24,7 @@ class AfDCDTerms(NamedTuple):
     contrast: Tensor
 
 
-class AfDCDLoss(nn.Module):
+class AfDCDLoss(MaskedGeneration):
     r"""Let the student regenerate the teacher's features from a quarter of its own, cell by cell.
 
     The student's map is projected to the teacher's width (1x1 convolution), most positions are set to zero,
@@ -68,6 +64,7 @@ class AfDCDLoss(nn.Module):
         needs map sizes that divide.
 
     Example:
+        >>> import torch
         >>> loss = AfDCDLoss(8, 32, pool_size=1)
         >>> terms = loss(torch.rand(2, 8, 10, 12), torch.rand(2, 32, 10, 12))
         >>> total = 2e-6 * terms.mimic + 5e-3 * terms.contrast
@@ -95,31 +92,28 @@ class AfDCDLoss(nn.Module):
         reduction: Reduction = "paper",
         impl: Impl = "auto",
     ) -> None:
-        super().__init__()
-        check_count("student_channels", student_channels)
-        check_count("teacher_channels", teacher_channels)
         check_count("pool_size", pool_size or 0, minimum=0)
-        check_choice("mask", mask, get_args(Mask))
-        check_choice("generator", generator, GENERATORS)
         check_choice("reduction", reduction, get_args(Reduction))
-        check_ratio("mask_ratio", mask_ratio)
-        self.patch_size = check_options(
+        patch_size = check_options(
             teacher_channels, groups, patch_size,
             temperature=temperature, distance=distance, negatives=negatives, impl=impl,
         )  # fmt: skip
-        self.student_channels = student_channels
-        self.teacher_channels = teacher_channels
+        super().__init__(student_channels, teacher_channels, mask=mask, mask_ratio=mask_ratio, generator=generator)
+        self.patch_size = patch_size
         self.groups = groups
         self.pool_size = pool_size or 1
         self.temperature = temperature
         self.distance: Distance = distance
         self.negatives: Negatives = negatives
-        self.mask: Mask = mask
-        self.mask_ratio = mask_ratio
-        self.reduction = reduction
+        self.reduction: Reduction = reduction
         self.impl: Impl = impl
-        self.align = nn.Conv2d(student_channels, teacher_channels, 1)
-        self.generator = GENERATORS[generator](teacher_channels)
+
+    @property
+    def published(self) -> dict[str, float]:
+        """Weights of the authors' Cityscapes runs, re-expressed where ``reduction="mean"``."""
+        if self.reduction == "mean":
+            return {"mimic": 33.6, "contrast": 0.08}
+        return {"mimic": 2e-6, "contrast": 5e-3}
 
     def forward(self, student_features: Tensor, teacher_features: Tensor, *, keep: Tensor | None = None) -> AfDCDTerms:
         """Compare the student's map with the teacher's.
@@ -135,15 +129,8 @@ class AfDCDLoss(nn.Module):
         Raises:
             ValueError: If a shape does not fit.
         """
-        self._check(student_features, teacher_features, keep)
-        dtype = torch.promote_types(self.align.weight.dtype, working_dtype(student_features, teacher_features))
-        with without_autocast(teacher_features):
-            teacher = teacher_features.detach().to(dtype)
-            student = match_size(student_features.to(dtype), teacher)
-            if keep is None:
-                keep = draw_keep(self.mask, self.mask_ratio, teacher)
-            generated = self.generator(convolve(self.align, student) * keep.to(dtype))
-            mimic = (generated - teacher).square().sum() / teacher.shape[0]
+        generated, teacher = self.regenerate(student_features, teacher_features, keep)
+        with without_autocast(teacher):
             contrast = dense_contrast(
                 self._pool(generated),
                 self._pool(teacher),
@@ -154,10 +141,9 @@ class AfDCDLoss(nn.Module):
                 negatives=self.negatives,
                 impl=self.impl,
             )
-        if self.reduction == "mean":
-            mimic = mimic / teacher[0].numel()
-            contrast = contrast if self.negatives == "spatial" else contrast / self.groups
-        return AfDCDTerms(mimic, contrast)
+        if self.reduction == "mean" and self.negatives != "spatial":
+            contrast = contrast / self.groups
+        return AfDCDTerms(mimic(generated, teacher, self.reduction), contrast)
 
     def _pool(self, x: Tensor) -> Tensor:
         if self.pool_size == 1:
@@ -165,13 +151,3 @@ class AfDCDLoss(nn.Module):
         if min(x.shape[-2:]) < self.pool_size:  # `max_pool2d` refuses an empty result; the contrast does not
             return x[..., : x.shape[-2] // self.pool_size, : x.shape[-1] // self.pool_size]
         return F.max_pool2d(x, self.pool_size)
-
-    def _check(self, student: Tensor, teacher: Tensor, keep: Tensor | None) -> None:
-        check_map("student_features", student, self.student_channels)
-        check_map("teacher_features", teacher, self.teacher_channels)
-        check_together(student, teacher)
-        expected = (teacher.shape[0], 1, *teacher.shape[2:])
-        if keep is not None and tuple(keep.shape) != expected:
-            raise ValueError(
-                f"`keep` must have shape {expected}, one channel of the teacher's size; got {tuple(keep.shape)}."
-            )

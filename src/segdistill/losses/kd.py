@@ -80,6 +80,7 @@ class KDLoss(nn.Module):
 
     on: ClassVar[str] = "logits"
     parts: ClassVar[tuple[str, ...]] = ()
+    published: ClassVar[float] = 1.0
 
     def __init__(self, temperature: float = 1.0, labelled_only: bool = False) -> None:
         super().__init__()

@@ -1,59 +1,181 @@
-"""The pictures of a report: image, truth and predictions side by side, small enough to travel in the file."""
+"""The pictures of a report: image, truth, predictions and their mistakes, small enough to travel in the file."""
 
 import base64
 import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from segdistill import rundir
-from segdistill.reports.table import KIND_NAMES, Row
+from segdistill.reports.charts import main_rows, row_label
+from segdistill.reports.figures_classes import alone_of
+from segdistill.reports.read import GallerySample, Run
+from segdistill.reports.table import Row
 from segdistill.rundir import RunError
 
-_MOST_SAMPLES = 8
-_MOST_COLUMNS = 8
-_WIDEST = 480  # pixels
-_MOST_BYTES = 4_000_000  # of all pictures, so that a report stays below ten megabytes whatever they show
+_MOST_SAMPLES = 12
+_WIDTHS = (480, 384, 288, 208, 144)  # pixels; the first at which all pictures fit into the budget is taken
+_MOST_BYTES = 3_600_000  # of all pictures, so that a report stays below ten megabytes whatever they show
+
+RIGHT, WRONG, IGNORED = (238, 241, 244), (200, 72, 0), (150, 158, 166)
+"""Colours of a map of mistakes: light, dark and in between, so that they differ without colour too."""
 
 
 class Picture(NamedTuple):
-    """One picture: what it shows, its data URI, and its size in pixels."""
+    """A data URI and its size in pixels."""
 
-    title: str
     uri: str
     width: int
     height: int
 
 
-def make_gallery(rows: Sequence[Row]) -> list[list[Picture]]:
-    """For every sample the image, the truth, and the prediction of each row's first seed.
+class Prediction(NamedTuple):
+    """What one row made of an image.
 
-    Rows that show other images than the first row with a gallery are left out: side by side they would
-    deceive.
+    Attributes:
+        title: The row.
+        picture: The predicted classes.
+        errors: Where they differ from the truth.
+        miou: Of this image, in [0, 1]; None if it is not known.
+        gain: Points gained on the student alone in this image; None if it is not known.
+        main: The row is one of those the report is about.
+    """
+
+    title: str
+    picture: Picture
+    errors: Picture
+    miou: float | None
+    gain: float | None
+    main: bool
+
+
+class Sample(NamedTuple):
+    """One image, its truth, and what every row made of it.
+
+    Attributes:
+        name: Of the image.
+        image: The photograph.
+        truth: Its classes; ignored pixels are black.
+        predictions: One per row that has it.
+        spread: Points between the best and the worst student; None if fewer than two are known.
+        gain: Points that the best distilled row gained on the student alone; None if it is not known.
+    """
+
+    name: str
+    image: Picture
+    truth: Picture
+    predictions: list[Prediction]
+    spread: float | None
+    gain: float | None
+
+
+def make_gallery(rows: Sequence[Row]) -> list[Sample]:
+    """The images of the first row with a gallery, each with the predictions of every row's first seed that has it.
+
+    A row that shows another image under the same number is left out of that sample: side by side they would
+    deceive. Pictures are made smaller, and if need be fewer, until they fit into a budget of bytes.
 
     Raises:
         RunError: If a picture is damaged.
     """
-    folders = [(row, row.runs[0].folder / rundir.GALLERY) for row in rows]
-    folders = [(row, folder) for row, folder in folders if folder.is_dir()][:_MOST_COLUMNS]
-    if not folders:
+    folders = [row.runs[0].folder / rundir.GALLERY if row.runs else None for row in rows]
+    first = next((folder for folder in folders if folder and folder.is_dir()), None)
+    if first is None:
         return []
-    samples: list[list[Picture]] = []
-    for path in sorted(folders[0][1].glob("image_*.png"))[:_MOST_SAMPLES]:
-        number = re.sub(r"\D", "", path.stem)
-        image, truth = _open(path), _open(path.with_name(f"truth_{number}.png"))
-        sample = [_photograph("image", image), _mask("truth", truth)]
-        for row, folder in folders:
-            own, prediction = folder / path.name, folder / f"prediction_{number}.png"
-            if prediction.is_file() and own.is_file() and _open(own).tobytes() == image.tobytes():
-                sample.append(_mask(f"{row.name} ({KIND_NAMES[row.kind]})", _open(prediction)))
-        samples.append(sample)
-        if sum(len(picture.uri) for shown in samples for picture in shown) > _MOST_BYTES:
-            return samples[:-1]
-    return samples
+    paths = sorted(first.glob("image_*.png"))[:_MOST_SAMPLES]
+    samples: list[Sample] = []
+    for width in _WIDTHS:
+        samples, used = [], 0
+        for path in paths:
+            sample = _sample(path, rows, folders, width)
+            used += _bytes(sample)
+            if used > _MOST_BYTES:
+                break
+            samples.append(sample)
+        else:
+            break
+    return sorted(samples, key=lambda sample: -(sample.spread or 0.0))
+
+
+def _sample(path: Path, rows: Sequence[Row], folders: Sequence[Path | None], width: int) -> Sample:
+    number = re.sub(r"\D", "", path.stem)
+    image, truth = _open(path), _open(path.with_name(f"truth_{number}.png"))
+    made: dict[int, Prediction] = {}
+    scores = [_score(row.runs[0], int(number)) if row.runs else None for row in rows]
+    main = main_rows(rows)
+    for index, (row, folder) in enumerate(zip(rows, folders, strict=True)):
+        if folder is None or not _same(folder / path.name, image):
+            continue
+        mask = folder / f"prediction_{number}.png"
+        if mask.is_file():
+            made[index] = _prediction(row_label(row), _open(mask), truth, width)._replace(
+                miou=scores[index], gain=_points(rows, scores, index), main=index in main
+            )
+    if not any(row.kind == "teacher" for row in rows):
+        foreign = (f / f"teacher_{number}.png" for i, f in enumerate(folders) if f is not None and i in made)
+        mask = next((mask for mask in foreign if mask.is_file()), Path())
+        if mask.is_file():
+            made[-1] = _prediction("teacher", _open(mask), truth, width)
+    students = [score for i in made if i >= 0 and rows[i].kind != "teacher" and (score := scores[i]) is not None]
+    best = main[-1] if main else 0
+    return Sample(
+        name=_name(rows, folders, path, int(number)),
+        image=_encode(_shrink(image, width, Image.Resampling.LANCZOS), "JPEG", quality=85),
+        truth=_mask(truth, width),
+        predictions=[made[index] for index in sorted(made)],
+        spread=100 * (max(students) - min(students)) if len(students) > 1 else None,
+        gain=made[best].gain if best in made else None,
+    )
+
+
+def error_map(truth: Image.Image, prediction: Image.Image) -> Image.Image:
+    """Where two pictures of classes differ, in three colours; pixels that are black in the truth do not count.
+
+    >>> truth, prediction = Image.new("RGB", (2, 1), (9, 9, 9)), Image.new("RGB", (2, 1), (9, 9, 9))
+    >>> truth.putpixel((0, 0), (0, 0, 0)); prediction.putpixel((1, 0), (1, 2, 3))
+    >>> [error_map(truth, prediction).getpixel((x, 0)) for x in (0, 1)] == [IGNORED, WRONG]
+    True
+    """
+    if prediction.size != truth.size:
+        prediction = prediction.resize(truth.size, Image.Resampling.NEAREST)
+    first, second = np.asarray(truth), np.asarray(prediction)
+    wrong = (first != second).any(-1).astype(np.uint8)
+    wrong[~first.any(-1)] = 2
+    return Image.fromarray(np.array([RIGHT, WRONG, IGNORED], np.uint8)[wrong])
+
+
+def _prediction(title: str, mask: Image.Image, truth: Image.Image, width: int) -> Prediction:
+    return Prediction(title, _mask(mask, width), _mask(error_map(truth, mask), width), None, None, True)
+
+
+def _score(run: Run, number: int) -> float | None:
+    sample = _find(run, number)
+    return sample.miou if sample else None
+
+
+def _find(run: Run, number: int) -> GallerySample | None:
+    return run.gallery[number] if number < len(run.gallery) else None
+
+
+def _name(rows: Sequence[Row], folders: Sequence[Path | None], path: Path, number: int) -> str:
+    owner = next(row for row, folder in zip(rows, folders, strict=True) if folder == path.parent)
+    sample = _find(owner.runs[0], number)
+    return sample.name if sample else f"image {number + 1}"
+
+
+def _points(rows: Sequence[Row], scores: Sequence[float | None], index: int) -> float | None:
+    base = alone_of(rows, rows[index])
+    score, alone = scores[index], None if base is None else scores[base]
+    return None if score is None or alone is None else 100 * (score - alone)
+
+
+def _same(path: Path, image: Image.Image) -> bool:
+    return path.is_file() and _open(path).tobytes() == image.tobytes()
 
 
 def _open(path: Path) -> Image.Image:
@@ -64,22 +186,31 @@ def _open(path: Path) -> Image.Image:
         raise RunError(f"{path} is not a readable PNG ({error}). Delete the gallery folder to do without.") from None
 
 
-def _photograph(title: str, picture: Image.Image) -> Picture:
-    return _encode(title, _shrink(picture, Image.Resampling.LANCZOS), "JPEG", quality=88)
-
-
-def _mask(title: str, picture: Image.Image) -> Picture:
-    return _encode(title, _shrink(picture, Image.Resampling.NEAREST), "PNG", optimize=True)
-
-
-def _shrink(picture: Image.Image, resampling: Image.Resampling) -> Image.Image:
+def _shrink(picture: Image.Image, width: int, resampling: Image.Resampling) -> Image.Image:
     small = picture.copy()
-    small.thumbnail((_WIDEST, _WIDEST), resampling)
+    small.thumbnail((width, width), resampling)
     return small
 
 
-def _encode(title: str, picture: Image.Image, file_format: str, **options: int) -> Picture:
+def _mask(picture: Image.Image, width: int) -> Picture:
+    """A picture of few colours: of classes or mistakes; nearest neighbours, since a blend would be another class."""
+    small = _shrink(picture, width, Image.Resampling.NEAREST)
+    pixels: NDArray[np.uint32] = np.asarray(small).astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    colors, index = np.unique(pixels, return_inverse=True)
+    if len(colors) <= 256:
+        palette = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], -1).astype(np.uint8)
+        small = Image.fromarray(index.reshape(pixels.shape).astype(np.uint8), "P")
+        small.putpalette(palette.tobytes())
+    return _encode(small, "PNG", optimize=True)
+
+
+def _encode(picture: Image.Image, file_format: str, **options: Any) -> Picture:
     buffer = io.BytesIO()
     picture.save(buffer, file_format, **options)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Picture(title, f"data:image/{file_format.lower()};base64,{data}", picture.width, picture.height)
+    return Picture(f"data:image/{file_format.lower()};base64,{data}", picture.width, picture.height)
+
+
+def _bytes(sample: Sample) -> int:
+    pictures = [sample.image, sample.truth, *(p for each in sample.predictions for p in (each.picture, each.errors))]
+    return sum(len(picture.uri) for picture in pictures)

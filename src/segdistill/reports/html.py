@@ -6,57 +6,66 @@ and the page's own policy runs only the two scripts whose hashes it names, and l
 
 import base64
 import hashlib
-import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import plotly.graph_objects as go
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from segdistill import rundir
-from segdistill.reports import figures
-from segdistill.reports.gallery import make_gallery
-from segdistill.reports.read import Labels, Run, read_runs
-from segdistill.reports.table import (
-    KIND_NAMES,
-    Row,
-    best_distilled,
-    caveats,
-    headline,
-    make_rows,
-    percent,
-    table_cells,
-)
+from segdistill.reports.answers import answers
+from segdistill.reports.charts import Look, looks
+from segdistill.reports.gallery import Sample, make_gallery
+from segdistill.reports.how import how
+from segdistill.reports.read import Comparison, Labels, Run, read_runs
+from segdistill.reports.sections import costs, sections
+from segdistill.reports.table import Row, best_distilled, caveats, headline, make_rows
 
-
-class Chart(NamedTuple):
-    """A figure on the page: heading, what it shows in words, and its data as JSON that is safe in HTML."""
-
-    title: str
-    caption: str
-    data: Markup
+_DASHES = {"dash": "6 4", "dot": "2 3", "dashdot": "7 3 2 3"}
+_SYMBOLS = {  # as Plotly draws them, around (15, 6)
+    "circle": "M10 6a5 5 0 1 0 10 0a5 5 0 1 0 -10 0Z",
+    "square": "M10.5 1.5h9v9h-9Z",
+    "diamond": "M15 0L21 6L15 12L9 6Z",
+    "triangle-up": "M15 .5L20.5 10.5H9.5Z",
+    "triangle-down": "M15 11.5L20.5 1.5H9.5Z",
+    "cross": "M13 1h4v3h3v4h-3v3h-4v-3h-3v-4h3Z",
+    "x": "M12 .5L15 3.5L18 .5L20.5 3L17.5 6L20.5 9L18 11.5L15 8.5L12 11.5L9.5 9L12.5 6L9.5 3Z",
+    "star": "M15 0L16.5 4.2L21 4.3L17.4 7L18.7 11.3L15 8.8L11.3 11.3L12.6 7L9 4.3L13.5 4.2Z",
+    "pentagon": "M15 .5L20.5 4.7L18.4 11.2H11.6L9.5 4.7Z",
+    "hexagram": "M15 0L16.8 3H20.2L18.5 6L20.2 9H16.8L15 12L13.2 9H9.8L11.5 6L9.8 3H13.2Z",
+}
 
 
 class Gap(NamedTuple):
     """The scores on the bar of the first screen, and how much of it is filled, in per cent."""
 
     alone: str
-    score: str
     teacher: str
     closed: str
     fill: int
 
 
-def write_report(runs: Sequence[Path], path: Path) -> Path:
+class Line(NamedTuple):
+    """A line of the table: the row, how it is drawn, its network and method, and its cells."""
+
+    row: Row
+    look: Look
+    about: str
+    cells: list[Cell]
+    main: bool
+
+
+def write_report(runs: Sequence[Path], path: Path, comparison: Comparison | None = None) -> Path:
     """Write one self-contained HTML report of one or several runs.
 
     Args:
         runs: Complete run folders; runs of one recipe name are seeds of one row.
         path: The file to write; its folder is made, an old file is replaced.
+        comparison: What the runs belong to, as `read_comparison` returns it: its command, budget and settings are
+            told, and differences are also taken to the method it names. None for runs on their own.
 
     Returns:
         ``path``.
@@ -66,70 +75,41 @@ def write_report(runs: Sequence[Path], path: Path) -> Path:
     """
     read = read_runs(runs)
     rows = make_rows(read)
-    rundir.write_text(Path(path), _render(rows, read))
+    rundir.write_text(Path(path), _render(rows, comparison))
     return Path(path)
 
 
-def _render(rows: Sequence[Row], runs: Sequence[Run]) -> str:
-    package = resources.files("segdistill.reports")
-    scripts = [get_plotlyjs().strip(), package.joinpath("report.js").read_text(encoding="utf-8").strip()]
-    header, cells = table_cells(rows)
-    main = best_distilled(rows)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(package.joinpath("template.html").read_text(encoding="utf-8"))
-    return template.render(
+def _render(rows: Sequence[Row], comparison: Comparison | None) -> str:
+    scripts = [get_plotlyjs().strip(), _asset("report.js").strip()]
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=FunctionLoader(_asset)
+    )
+    environment.globals |= {"dashes": _DASHES, "symbols": _SYMBOLS}
+    header, lines = _table(rows)
+    gallery = make_gallery(rows)
+    return environment.get_template("report.html").render(
+        title=comparison.name if comparison else "",
         headline=headline(rows),
+        answers=answers(rows),
+        gap=_gap(best_distilled(rows)),
         caveats=caveats(rows),
-        gap=_gap(main),
         header=header,
-        lines=[
-            (row, line, style["color"], row is main)
-            for row, line, style in zip(rows, cells, figures.row_styles(rows), strict=True)
-        ],
-        kind_names=KIND_NAMES,
-        charts=_charts(rows, main),
-        class_rows=[
-            (name, [percent(value, 1) for value in values]) for name, values in figures.class_table(rows).items()
-        ],
-        row_names=[f"{row.name} ({KIND_NAMES[row.kind]})" for row in rows],
-        gallery=make_gallery(rows),
+        lines=lines,
+        costs=costs(rows),
+        sections=sections(rows),
+        gallery=gallery,
+        orders=_orders(gallery),
         legend=_legend(rows),
         protocols=list(dict.fromkeys(row.protocol for row in rows if row.protocol)),
-        runs=[(run, _flat(run.environment)) for row in rows for run in row.runs],
-        style=Markup(package.joinpath("report.css").read_text(encoding="utf-8")),
+        **how(rows, comparison)._asdict(),
+        style=Markup(_asset("report.css")),
         scripts=[Markup(script) for script in scripts],
         policy=" ".join(f"'{_hash(script)}'" for script in scripts),
     )
 
 
-def _charts(rows: Sequence[Row], main: Row | None) -> list[Chart]:
-    charts = [
-        (
-            "Validation mIoU while training",
-            "Thin lines are single seeds, the thick line is their mean.",
-            figures.miou_figure(rows),
-        ),
-        (
-            "Task loss while training",
-            "Cross-entropy with the labels alone, so that runs with and without distillation can be compared.",
-            figures.loss_figure(rows),
-        ),
-    ]
-    if main is not None:
-        title = f"Loss parts of {main.name}"
-        charts.append((title, "Before weighting; logarithmic; first seed.", figures.parts_figure(main)))
-    count = len(figures.class_table(rows))
-    shown = "" if count <= figures.MOST_CLASSES else f" The {figures.MOST_CLASSES} classes of {count} that differ most."
-    charts.append(("IoU of each class", f"Mean over seeds.{shown}", figures.class_figure(rows)))
-    return [Chart(title, caption, _safe_json(figure)) for title, caption, figure in charts if figure is not None]
-
-
-def _safe_json(figure: go.Figure) -> Markup:
-    """JSON that may stand inside a script element: nothing in it can close the element or open a comment."""
-    text = json.dumps(figure.to_plotly_json(), allow_nan=False, separators=(",", ":"))
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(text)
+def _asset(name: str) -> str:
+    return resources.files("segdistill.reports").joinpath("page", name).read_text(encoding="utf-8")
 
 
 def _gap(row: Row | None) -> Gap | None:
@@ -137,24 +117,21 @@ def _gap(row: Row | None) -> Gap | None:
         return None  # a bar would show progress where there is none
     return Gap(
         alone=percent(row.alone_miou),
-        score=percent(row.miou),
         teacher=percent(row.teacher_miou),
         closed=percent(row.gap_closed, 0),
         fill=round(100 * min(1.0, row.gap_closed)),
     )
 
 
+def _orders(gallery: Sequence[Sample]) -> list[tuple[str, str]]:
+    """What the samples can be sorted by: keys of the page, and words."""
+    known = [("spread", "difference between students"), ("gain", "gain over the student alone")]
+    return [*(order for order in known if any(getattr(s, order[0]) is not None for s in gallery)), ("name", "name")]
+
+
 def _legend(rows: Sequence[Row]) -> list[tuple[str, tuple[int, int, int]]]:
     known: list[Labels] = [run.result.labels for row in rows for run in row.runs if run.result.labels]
     return list(zip(known[0].names, known[0].colors, strict=False)) if known else []
-
-
-def _flat(value: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names and values of the environment, nested ones joined."""
-    return [
-        (str(key), ", ".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, dict) else str(item))
-        for key, item in value.items()
-    ]
 
 
 def _hash(script: str) -> str:

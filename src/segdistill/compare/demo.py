@@ -1,29 +1,12 @@
-"""Several recipes that belong together: run them all, then one table and one report."""
+"""The demo: a teacher, a student alone, a student with Af-DCD, and their report."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from segdistill import rundir
-from segdistill.config import Recipe, load_recipe
+from segdistill.compare.execute import OnLog, finish_all
+from segdistill.compare.plan import Planned
+from segdistill.config import load_recipe
 from segdistill.reports import write_report
-from segdistill.run import run_recipe
-
-
-class Planned(NamedTuple):
-    """A run that shall be done.
-
-    Attributes:
-        title: For the progress bar.
-        recipe: What to do.
-        folder: Where.
-    """
-
-    title: str
-    recipe: Recipe
-    folder: Path
-
 
 DEMO_RUNS = (("teacher", "demo_teacher"), ("student alone", "demo_student"), ("student with Af-DCD", "demo"))
 
@@ -43,9 +26,7 @@ def plan_demo(folder: Path, overrides: Sequence[str] = ()) -> list[Planned]:
     return runs
 
 
-def run_all(
-    runs: Sequence[Planned], report: Path, on_log: Callable[[Planned, dict[str, Any]], None]
-) -> list[dict[str, Any]]:
+def run_demo(runs: Sequence[Planned], report: Path, on_log: OnLog) -> None:
     """Do every run that is not complete, in order, and write the report.
 
     Args:
@@ -56,6 +37,6 @@ def run_all(
     Raises:
         RecipeError: If a folder holds a run with another recipe, whose result would pass for this one's.
     """
-    results = [run_recipe(run.recipe, run.folder, resume=True, on_log=partial(on_log, run)) for run in runs]
-    write_report([run.folder for run in runs if rundir.is_complete(run.folder)], report)
-    return results
+    for _ in finish_all(runs, on_log, keep_going=False):
+        pass
+    write_report([run.folder for run in runs], report)

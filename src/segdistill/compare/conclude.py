@@ -1,0 +1,31 @@
+"""What a comparison ends with: tables in every format, and the report."""
+
+from pathlib import Path
+
+from segdistill import rundir
+from segdistill.compare.gallery import write_galleries
+from segdistill.reports import Row, read_comparison, to_csv, to_json, to_latex, to_markdown, write_report
+from segdistill.reports.comparison import rows_of
+
+TABLE = "table"
+
+
+def conclude(folder: Path) -> list[Row]:
+    """Write ``table.md``, ``.tex``, ``.csv``, ``.json`` and ``report.html`` from the runs that are done.
+
+    Args:
+        folder: Of a comparison.
+
+    Returns:
+        The rows of the table.
+
+    Raises:
+        RunError: If the folder holds no comparison, or no run of it is complete.
+    """
+    write_galleries(folder)
+    comparison = read_comparison(folder)
+    rows = rows_of(comparison)
+    for suffix, render in (("md", to_markdown), ("tex", to_latex), ("csv", to_csv), ("json", to_json)):
+        rundir.write_text(folder / f"{TABLE}.{suffix}", render(rows))
+    write_report([run.folder for row in rows for run in row.runs], folder / "report.html", comparison)
+    return rows

@@ -1,0 +1,110 @@
+"""Does the runs of a comparison: each once, whoever asks, whatever happened before."""
+
+import contextlib
+import itertools
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import broadcast_object_list
+
+from segdistill import rundir
+from segdistill.build import build
+from segdistill.compare.plan import Planned
+from segdistill.config import Recipe, RecipeError, change_recipe
+from segdistill.engine.meter import NotFiniteError
+from segdistill.files import try_lock
+from segdistill.run import Runner, recipe_of, run_recipe
+from segdistill.scoring import make_accelerator
+
+logger = logging.getLogger(__name__)
+
+SPEED_STEPS, SPEED_WARM_UP, SPEED_ROUNDS = 12, 4, 2
+POLL_SECONDS = 2.0
+
+OnLog = Callable[[Planned, dict[str, Any]], None]
+
+
+def finish_all(runs: Sequence[Planned], on_log: OnLog, *, keep_going: bool = True) -> Iterator[Planned]:
+    """Do every run that is neither done nor in the hands of another process; yield each when it is done.
+
+    Args:
+        runs: In the order in which they are taken.
+        on_log: Called with the run and every record of it.
+        keep_going: A run whose loss is no longer finite, or that does not fit into memory, is written down as
+            failed and the others go on.
+
+    Raises:
+        RecipeError: If a folder holds a run with another recipe, whose result would pass for this one's.
+    """
+    for run in runs:
+        if (run.folder / rundir.RECIPE).is_file() and recipe_of(run.folder) != run.recipe:
+            raise RecipeError(
+                f"{run.folder} holds a run with other settings, which cannot be continued with these. "
+                "Give the same settings again, or choose another --out."
+            )
+    pending = list(runs)
+    while pending:
+        before = len(pending)
+        for run in list(pending):
+            if _is_over(run.folder) or _take(run, on_log, keep_going):
+                pending.remove(run)
+                yield run
+        if len(pending) == before:
+            time.sleep(POLL_SECONDS)  # others work on what is left
+
+
+def _take(run: Planned, on_log: OnLog, keep_going: bool) -> bool:
+    """Do a run if nobody else does it; True if it is over now."""
+    accelerator = make_accelerator(run.recipe)
+    with try_lock(run.folder) if accelerator.is_main_process else contextlib.nullcontext(False) as claimed:
+        answer = [claimed]
+        if accelerator.num_processes > 1:
+            broadcast_object_list(answer)
+        if not answer[0]:
+            return False
+        if _is_over(run.folder):
+            return True
+        try:
+            run_recipe(run.recipe, run.folder, resume=True, on_log=lambda record: on_log(run, record))
+        except (NotFiniteError, torch.cuda.OutOfMemoryError) as error:
+            if not keep_going:
+                raise
+            rundir.write_json(run.folder / rundir.FAILED, {"error": str(error).splitlines()[0]})
+            logger.warning("%s failed: %s", run.title, error)
+            if accelerator.num_processes > 1:
+                raise  # the other processes wait for this one: the same command goes on with the next run
+    return True
+
+
+def _is_over(folder: Path) -> bool:
+    return rundir.is_complete(folder) or (folder / rundir.FAILED).is_file()
+
+
+def forget_failures(runs: Sequence[Planned]) -> None:
+    """Let failed runs be done again, from their last checkpoint."""
+    for run in runs:
+        (run.folder / rundir.FAILED).unlink(missing_ok=True)
+
+
+def measure_speeds(recipes: Mapping[str, Recipe]) -> dict[str, float]:
+    """Median seconds of a training step of every recipe, data loading included.
+
+    Methods take turns, so that a machine that slows down for a while slows them all.
+    """
+    laps: dict[str, list[float]] = {name: [] for name in recipes}
+    for _, (name, recipe) in itertools.product(range(SPEED_ROUNDS), recipes.items()):
+        short = recipe.train.model_dump() | {"iterations": SPEED_STEPS, "log_every": 1, "grad_norms_every": None}
+        trial = change_recipe(recipe, {"train": short, "data": recipe.data.model_dump() | {"val_split": None}})
+        seconds: list[float] = []
+        with tempfile.TemporaryDirectory() as scratch:
+            runner = Runner(trial, build(trial), Path(scratch), make_accelerator(trial))
+            runner.train(resume=False, on_log=lambda record, seconds=seconds: seconds.append(record["seconds"]))  # type: ignore[misc]
+        steps = itertools.pairwise(seconds)
+        laps[name] += [after - before for before, after in itertools.islice(steps, SPEED_WARM_UP - 1, None)]
+    return {name: statistics.median(values) for name, values in laps.items()}

@@ -1,0 +1,71 @@
+"""Pictures of a comparison: the images on which its methods differ most."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segdistill import rundir
+from segdistill.artefacts import write_gallery
+from segdistill.build import build_datasets, build_protocol, load_predictor
+from segdistill.compare.prepare import read_plan
+from segdistill.data import Selection, eval_loader
+from segdistill.run import recipe_of
+from segdistill.scoring import make_accelerator
+
+
+def write_galleries(folder: Path) -> None:
+    """Give the first seed of every method, and the teacher, pictures of the images on which methods differ most."""
+    plan = read_plan(folder)
+    firsts = [next((folder / run for run in row["runs"] if _has_images(folder / run)), None) for row in plan["methods"]]
+    runs = [run for run in firsts if run is not None]
+    if not runs:
+        return
+    recipe = recipe_of(runs[0])
+    if plan["teacher"] == "teacher":
+        runs.append(folder / "teacher")
+    scores = {run: rundir.read_json(run / rundir.IMAGES)["images"] for run in runs}
+    students = [scores[run] for run in runs if run.name != "teacher"]
+    shown = _most_different(students, recipe.train.gallery)
+    stale = [run for run in runs if not _shows(run, [scores[run][index] for index in shown])]
+    if not shown or not stale:
+        return
+    _, val_set, test_set = build_datasets(recipe)
+    split = test_set or val_set
+    assert split is not None
+    device = make_accelerator(recipe).device
+    for run in stale:
+        own = recipe_of(run)
+        networks = {"prediction": run} | ({"teacher": Path(own.teacher.weights)} if own.teacher else {})
+        official = own.teacher.official if own.teacher else None
+        predictors = {
+            name: load_predictor(path, official=official, labels=split.labels).to(device)
+            for name, path in networks.items()
+        }
+        write_gallery(
+            run / rundir.GALLERY,
+            {name: predictor.segmenter() for name, predictor in predictors.items()},
+            eval_loader(Selection([(split, index) for index in shown]), image_scale=recipe.data.image_scale),
+            [scores[run][index] for index in shown],
+            colors=split.labels.colors,
+            device=device,
+            protocol=build_protocol(recipe),
+        )
+
+
+def _has_images(run: Path) -> bool:
+    return rundir.is_complete(run) and (run / rundir.IMAGES).is_file()
+
+
+def _most_different(scores: Sequence[Sequence[Mapping[str, Any]]], count: int) -> list[int]:
+    """Images by the spread of their mIoU over the methods, widest first."""
+    spreads = {}
+    for index, images in enumerate(zip(*scores, strict=True)):
+        values = [image["miou"] for image in images]
+        if None not in values:
+            spreads[index] = max(values) - min(values)
+    return sorted(spreads, key=lambda index: -spreads[index])[:count]
+
+
+def _shows(run: Path, samples: Sequence[Mapping[str, Any]]) -> bool:
+    index = run / rundir.GALLERY_INDEX
+    return index.is_file() and rundir.read_json(index) == {"samples": list(samples)}

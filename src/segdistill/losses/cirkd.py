@@ -1,0 +1,302 @@
+"""CIRKD: the similarities of a pixel to pixels of other images, as the teacher sees them."""
+
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from segdistill.losses._key_memory import KeyMemory, pixel_keys, region_keys
+from segdistill.losses._resize import match_labels, match_size
+from segdistill.losses._unit import unit
+from segdistill.losses.kd import _checked_labels
+from segdistill.ops._checks import check_count, check_map, check_positive, check_together
+from segdistill.ops._precision import without_autocast, working_dtype
+from segdistill.types import IGNORE_INDEX
+
+CHUNK = 2**24
+"""Similarities held at once, 64 MiB in float32; what is beyond is computed again in the backward pass."""
+
+
+class CIRKDMiniBatch(NamedTuple):
+    """The unweighted part of CIRKD without memory.
+
+    Attributes:
+        mini_batch: Scalar in nats, relations between the pixels of the batch.
+    """
+
+    mini_batch: Tensor
+
+
+class CIRKDTerms(NamedTuple):
+    """The three unweighted parts of CIRKD with memory.
+
+    Attributes:
+        mini_batch: Scalar in nats, relations between the pixels of the batch.
+        pixel: Scalar in nats, relations of the labelled pixels to remembered pixels of the teacher.
+        region: Scalar in nats, likewise to remembered class means of the teacher.
+    """
+
+    mini_batch: Tensor
+    pixel: Tensor
+    region: Tensor
+
+
+def relations(
+    student: Tensor, teacher: Tensor, student_keys: Tensor, teacher_keys: Tensor, *, temperature: float
+) -> Tensor:
+    r"""Measure how far the student's similarities to some keys are from the teacher's.
+
+    Each row's products with the keys of a set become probabilities, and the loss is the mean divergence over
+    rows i and sets j:
+
+    .. math::
+        \frac{1}{N G} \sum_{i,j} \mathrm{KL}(p_{ij} \,\|\, q_{ij}), \quad
+        p_{ij} = \mathrm{softmax}(t_i T_j^\top / \tau), \; q_{ij} = \mathrm{softmax}(s_i S_j^\top / \tau)
+
+    Rows are taken in chunks, so that memory does not grow with N times the number of keys.
+
+    Args:
+        student: Unit vectors (N, C).
+        teacher: Unit vectors (N, C').
+        student_keys: G sets of M unit vectors, (G, M, C).
+        teacher_keys: (G, M, C').
+        temperature: tau.
+
+    Returns:
+        Scalar in nats; zero with a zero gradient if N is 0.
+
+    Example:
+        >>> rows, keys = torch.eye(3)[:2], torch.eye(3)[None]
+        >>> relations(rows, rows, keys, keys, temperature=0.1).item()
+        0.0
+    """
+
+    def divergence(student: Tensor, teacher: Tensor) -> Tensor:
+        p, q = (
+            F.log_softmax(torch.einsum("nc,gmc->ngm", rows, keys) / temperature, dim=-1)
+            for rows, keys in ((teacher, teacher_keys), (student, student_keys))
+        )
+        return F.kl_div(q, p, reduction="sum", log_target=True)
+
+    rows = max(1, CHUNK // (student_keys.shape[0] * student_keys.shape[1]))
+    if len(student) <= rows:
+        total = divergence(student, teacher)
+    else:
+        chunks = zip(torch.split(student, rows), torch.split(teacher, rows), strict=True)
+        parts = [checkpoint(divergence, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]
+        total = torch.stack(parts).sum()
+    return total / max(1, len(student) * len(student_keys))
+
+
+def cirkd(student: Tensor, teacher: Tensor, *, temperature: float = 0.1, pool_size: int | None = None) -> Tensor:
+    """Compare the similarities between all pixels of a batch, inside images and across them.
+
+    :func:`relations` between the pixels of every image and those of every image, itself included, averaged
+    over the B^2 pairs.
+
+    Args:
+        student: Features (B, C, h, w), resized bilinearly to the teacher's size if needed.
+        teacher: Features (B, C', H, W) of any width, treated as constant.
+        temperature: Divides the cosines; above 0.
+        pool_size: Kernel and stride of an average-pooling of both maps. None: 4 if both sides of the map have
+            at least 256 cells, else 1.
+
+    Returns:
+        Scalar in nats, float32 or more.
+
+    Raises:
+        ValueError: If batches or shapes do not fit, or an option is out of range.
+
+    Source:
+        Yang et al., Cross-Image Relational Knowledge Distillation, CVPR 2022; equal to the authors' code in
+        value and gradient.
+
+    Example:
+        >>> cirkd(torch.rand(2, 8, 6, 6), torch.rand(2, 32, 6, 6)).shape
+        torch.Size([])
+    """
+    check_positive("temperature", temperature)
+    check_count("pool_size", 1 if pool_size is None else pool_size)
+    student, teacher = _matched(student, teacher)
+    with without_autocast(teacher):
+        return _mini_batch(student, teacher, temperature, pool_size)
+
+
+class CIRKDLoss(nn.Module):
+    r"""Cross-image relational distillation: between the pixels of a batch, and to a memory of the teacher.
+
+    Without memory, the default, it is :func:`cirkd`: no parameters, no labels, any widths. With memory there
+    are two parts more. The student's map is projected to the teacher's width; each labelled pixel of student
+    and teacher is compared with the same keys of the teacher, drawn from a queue for each class, and
+    :func:`relations` of the two are the loss. Keys of ``pixel`` are single pixels, those of ``region`` the
+    mean features of a class in an image. After that, in training mode, the keys of this batch replace the
+    oldest; with several processes, those of all of them.
+
+    Args:
+        student_channels: Width of the student's map; needed with ``memory`` only.
+        teacher_channels: Width of the teacher's map; likewise.
+        num_classes: Number of classes; likewise.
+        temperature: Of the part ``mini_batch``; above 0.
+        pool_size: As in :func:`cirkd`.
+        memory: Whether there are the parts ``pixel`` and ``region``; then ``labels`` are needed.
+        memory_temperature: Divides their cosines; above 0.
+        pixel_memory: Pixels remembered a class.
+        region_memory: Class means remembered a class.
+        pixel_keys: About how many remembered pixels a step compares with (``pixel_keys // num_classes + 1`` of
+            each class, from the same slots).
+        region_keys: Likewise for class means.
+        push_pixels: At most so many pixels a class and image are put into the memory.
+        paper: Remember the wrong pixels, as the published code does: where it draws the n-th pixel of a class
+            it stores the n-th pixel of the image.
+
+    Raises:
+        ValueError: If an option is out of range, or a size is missing that ``memory`` needs.
+
+    Note:
+        The memory holds num_classes * (pixel_memory + region_memory) * teacher_channels floats (428 MB for 19
+        classes and 256 channels), in the checkpoints too. It starts with random directions, drawn from the
+        global generator: processes must start alike, as `DistributedDataParallel` sees to. Relations are
+        computed in at least float32 with autocast off; the projection in the precision of its parameters.
+
+    Source:
+        Yang et al., Cross-Image Relational Knowledge Distillation, CVPR 2022, and the defaults of its code.
+
+    Example:
+        >>> loss = CIRKDLoss(8, 32, num_classes=5, memory=True, pixel_memory=100, region_memory=10)
+        >>> labels = torch.randint(0, 5, (2, 48, 48))
+        >>> terms = loss(torch.rand(2, 8, 6, 6), torch.rand(2, 32, 6, 6), labels)
+        >>> (terms.mini_batch + 0.1 * terms.pixel + 0.1 * terms.region).backward()
+    """
+
+    on: ClassVar[str] = "features"
+    parts: tuple[str, ...] = CIRKDMiniBatch._fields
+
+    def __init__(
+        self,
+        student_channels: int | None = None,
+        teacher_channels: int | None = None,
+        *,
+        num_classes: int | None = None,
+        temperature: float = 0.1,
+        pool_size: int | None = None,
+        memory: bool = False,
+        memory_temperature: float = 0.1,
+        pixel_memory: int = 20_000,
+        region_memory: int = 2_000,
+        pixel_keys: int = 4096,
+        region_keys: int = 1024,
+        push_pixels: int = 16,
+        paper: bool = False,
+    ) -> None:
+        super().__init__()
+        check_positive("temperature", temperature)
+        check_positive("memory_temperature", memory_temperature)
+        for option, count in {
+            "pool_size": 1 if pool_size is None else pool_size,
+            "pixel_memory": pixel_memory,
+            "region_memory": region_memory,
+            "pixel_keys": pixel_keys,
+            "region_keys": region_keys,
+            "push_pixels": push_pixels,
+        }.items():
+            check_count(option, count)
+        self.temperature = temperature
+        self.pool_size = pool_size
+        self.memory_temperature = memory_temperature
+        self.pixel_keys = pixel_keys
+        self.region_keys = region_keys
+        self.push_pixels = push_pixels
+        self.paper = paper
+        self.memory = memory
+        self.uses_labels = memory
+        if not memory:
+            return
+        self.student_channels = _needed("student_channels", student_channels)
+        self.teacher_channels = _needed("teacher_channels", teacher_channels)
+        self.num_classes = _needed("num_classes", num_classes)
+        self.parts = CIRKDTerms._fields
+        self.project = nn.Sequential(
+            nn.Conv2d(self.student_channels, self.teacher_channels, 1, bias=False),
+            nn.BatchNorm2d(self.teacher_channels),
+            nn.ReLU(),
+            nn.Conv2d(self.teacher_channels, self.teacher_channels, 1),
+        )
+        self.pixels = KeyMemory(self.num_classes, pixel_memory, self.teacher_channels)
+        self.regions = KeyMemory(self.num_classes, region_memory, self.teacher_channels)
+
+    @property
+    def published(self) -> dict[str, float]:
+        """Weights of the authors' Cityscapes runs."""
+        return {"mini_batch": 1.0, "pixel": 0.1, "region": 0.1} if self.memory else {"mini_batch": 1.0}
+
+    def forward(self, student: Tensor, teacher: Tensor, labels: Tensor | None = None) -> CIRKDMiniBatch | CIRKDTerms:
+        """Compare the student's features with the teacher's.
+
+        Args:
+            student: (B, C, h, w); resized bilinearly to the teacher's size if needed.
+            teacher: (B, C', H, W), treated as constant.
+            labels: (B, H', W') integers, resized by nearest neighbour; read only with ``memory``, whose parts
+                leave out pixels of ``IGNORE_INDEX`` and are zero, with a zero gradient, where nothing is left.
+
+        Returns:
+            ``CIRKDMiniBatch(mini_batch)``, or ``CIRKDTerms(mini_batch, pixel, region)`` with ``memory``.
+
+        Raises:
+            ValueError: If shapes do not fit, or labels are needed and missing.
+        """
+        student, teacher = _matched(student, teacher)
+        with without_autocast(teacher):
+            mini_batch = _mini_batch(student, teacher, self.temperature, self.pool_size)
+            if not self.memory:
+                return CIRKDMiniBatch(mini_batch)
+            check_map("student", student, self.student_channels)
+            check_map("teacher", teacher, self.teacher_channels)
+            if labels is None:
+                raise ValueError("`labels` must be given where `memory` is set; got None.")
+            labels = match_labels(_checked_labels(labels, teacher), teacher)
+            return CIRKDTerms(mini_batch, *self._to_memory(student, teacher, labels.flatten(1)))
+
+    def _to_memory(self, student: Tensor, teacher: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Relations to the remembered pixels and regions; then remember this batch."""
+        dtype = next(self.project.parameters()).dtype
+        projected = self.project(student.to(dtype)).to(teacher.dtype)
+        s, t = unit(projected.flatten(2).mT), unit(teacher.flatten(2).mT)
+        labelled = labels != IGNORE_INDEX
+
+        def compare(memory: KeyMemory, count: int) -> Tensor:
+            keys = memory.sample(count).to(t.dtype)[None]
+            return relations(s[labelled], t[labelled], keys, keys, temperature=self.memory_temperature)
+
+        pixel, region = compare(self.pixels, self.pixel_keys), compare(self.regions, self.region_keys)
+        if self.training:
+            chosen = pixel_keys(t, labels, labelled, self.num_classes, most=self.push_pixels, paper=self.paper)
+            self.pixels.push(*chosen)
+            self.regions.push(*region_keys(t, labels, self.num_classes))
+        return pixel, region
+
+
+def _needed(name: str, size: int | None) -> int:
+    if size is None:
+        raise ValueError(f"`{name}` must be given where `memory` is set; got None.")
+    check_count(name, size)
+    return size
+
+
+def _matched(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """Both maps, checked, at the teacher's size and in float32 or more."""
+    check_map("student", student)
+    check_map("teacher", teacher)
+    check_together(student, teacher)
+    dtype = working_dtype(student, teacher)
+    teacher = teacher.detach().to(dtype)
+    return match_size(student.to(dtype), teacher), teacher
+
+
+def _mini_batch(student: Tensor, teacher: Tensor, temperature: float, pool_size: int | None) -> Tensor:
+    if pool_size is None:
+        pool_size = 4 if min(teacher.shape[-2:]) >= 256 else 1
+    # What is left over at the edges makes smaller cells, so that a small map keeps one.
+    s, t = (unit(F.avg_pool2d(x, pool_size, ceil_mode=True).flatten(2).mT) for x in (student, teacher))
+    return relations(s.flatten(0, 1), t.flatten(0, 1), s, t, temperature=temperature)

@@ -1,0 +1,142 @@
+"""CWD: the student puts the activation of every channel where the teacher puts it."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segdistill.losses._generator import convolve
+from segdistill.losses._pair import check_same_channels, matched_pair
+from segdistill.ops._checks import check_count, check_positive
+from segdistill.ops._precision import without_autocast
+
+
+def cwd(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Tensor:
+    r"""Measure how far each channel's distribution over positions is from the teacher's.
+
+    A softmax over the positions of a channel says where its activation lies. The Kullback-Leibler divergence
+    of these distributions, averaged over images and channels, is blind to a constant added to a channel:
+
+    .. math::
+        \frac{T^2}{B C} \sum_{b,c} \mathrm{KL}(p_{bc} \,\|\, q_{bc}), \quad
+        p_{bc} = \mathrm{softmax}_{hw}(t_{bc} / T), \; q_{bc} = \mathrm{softmax}_{hw}(s_{bc} / T)
+
+    Args:
+        student: Logits or features (B, C, h, w), resized bilinearly to the teacher's size if needed.
+        teacher: The same channels, (B, C, H, W), treated as constant.
+        temperature: T, above 0. Larger values spread a channel over more positions.
+
+    Returns:
+        Scalar in nats, float32 or more.
+
+    Raises:
+        ValueError: If channels or batches differ, or T is not positive.
+
+    Source:
+        Shu et al., Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021, arXiv 2011.13256. On
+        logits it equals the code of CIRKD; for features see :class:`CWDLoss`.
+
+    Example:
+        >>> import torch
+        >>> maps = torch.randn(2, 19, 8, 8)
+        >>> abs(cwd(maps, maps + 1).item()) < 1e-6
+        True
+    """
+    check_positive("temperature", temperature)
+    with without_autocast(teacher):
+        student, teacher = matched_pair(student, teacher)
+        check_same_channels(student, teacher, "Use `CWDLoss` with both widths, which aligns them.")
+        divergence = F.kl_div(
+            F.log_softmax(student.flatten(2) / temperature, dim=2),
+            F.log_softmax(teacher.flatten(2) / temperature, dim=2),
+            reduction="sum",
+            log_target=True,
+        )
+        batch, channels = teacher.shape[:2]
+        return divergence * temperature**2 / (batch * channels)
+
+
+class CWDLoss(nn.Module):
+    """Channel-wise distillation as a module; the formula is that of :func:`cwd`.
+
+    Maps of different widths, such as features, are made comparable by a 1x1 convolution of the student's,
+    without bias, which learns with the student.
+
+    Args:
+        student_channels: Width of the student's map. None, with ``teacher_channels`` None: equal widths.
+        teacher_channels: Width of the teacher's map.
+        temperature: T, above 0.
+        align: Whether to convolve. None: only where the widths differ.
+        paper: Divide by the width of the student's map before the convolution, as the code of CIRKD does,
+            where the channels summed over are the teacher's: ``teacher_channels / student_channels`` times
+            the right value. It makes no difference on logits.
+
+    Raises:
+        ValueError: If only one width is given, widths differ and ``align`` is False, ``align`` is True without
+            widths, or the temperature is not positive.
+
+    Note:
+        The published weights are 3 on logits, which is ``published``, and 50 on features with ``paper=True``.
+
+    Example:
+        >>> import torch
+        >>> CWDLoss()(torch.randn(1, 5, 4, 4), torch.randn(1, 5, 4, 4)).shape
+        torch.Size([])
+        >>> loss = CWDLoss(8, 32)
+        >>> loss(torch.randn(1, 8, 4, 4), torch.randn(1, 32, 4, 4)).backward()
+        >>> loss.align.weight.grad.shape
+        torch.Size([32, 8, 1, 1])
+    """
+
+    on: ClassVar[str] = "logits"
+    parts: ClassVar[tuple[str, ...]] = ()
+    uses_labels: ClassVar[bool] = False
+    published: ClassVar[float] = 3.0
+
+    def __init__(
+        self,
+        student_channels: int | None = None,
+        teacher_channels: int | None = None,
+        *,
+        temperature: float = 4.0,
+        align: bool | None = None,
+        paper: bool = False,
+    ) -> None:
+        super().__init__()
+        check_positive("temperature", temperature)
+        self.student_channels = student_channels
+        self.teacher_channels = teacher_channels
+        self.temperature = temperature
+        self.paper = paper
+        self.align = self._make_align(student_channels, teacher_channels, align)
+
+    @staticmethod
+    def _make_align(student_channels: int | None, teacher_channels: int | None, align: bool | None) -> nn.Conv2d | None:
+        if student_channels is None or teacher_channels is None:
+            if student_channels is not teacher_channels or align:
+                raise ValueError(
+                    "`student_channels` and `teacher_channels` must both be given to align widths, or neither; "
+                    f"got {student_channels}, {teacher_channels} and align={align}."
+                )
+            return None
+        check_count("student_channels", student_channels)
+        check_count("teacher_channels", teacher_channels)
+        if align is False and student_channels != teacher_channels:
+            raise ValueError(
+                f"`align` must not be False where widths differ; got {student_channels} and {teacher_channels}."
+            )
+        if align or student_channels != teacher_channels:
+            return nn.Conv2d(student_channels, teacher_channels, 1, bias=False)
+        return None
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Compare the student's map (B, C, h, w) with the teacher's (B, C', H, W); a scalar.
+
+        Raises:
+            ValueError: If batches or channels do not fit.
+        """
+        with without_autocast(teacher):
+            student, teacher = matched_pair(student, teacher, self.student_channels, self.teacher_channels)
+            aligned = student if self.align is None else convolve(self.align, student)
+            value = cwd(aligned, teacher, temperature=self.temperature)
+        return value * (teacher.shape[1] / student.shape[1]) if self.paper else value

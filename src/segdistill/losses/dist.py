@@ -1,0 +1,127 @@
+"""DIST: the student's class probabilities correlate with the teacher's, within pixels and within classes."""
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from segdistill.losses._pair import check_same_channels, matched_pair
+from segdistill.ops._checks import check_positive
+from segdistill.ops._precision import without_autocast
+
+EPS = 1e-8
+"""Added to the product of lengths, as in the authors' code: it fades out classes that nobody sees."""
+
+
+def dist(
+    student: Tensor, teacher: Tensor, *, beta: float = 1.0, gamma: float = 1.0, temperature: float = 1.0
+) -> Tensor:
+    r"""Compare class probabilities up to scale and offset, by Pearson's correlation.
+
+    With :math:`q = \mathrm{softmax}(s / T)` and :math:`p = \mathrm{softmax}(t / T)` as matrices of n pixels
+    (all of the batch) by K classes:
+
+    .. math::
+        T^2 \Bigl( \beta \bigl(1 - \frac{1}{n} \sum_i \rho(q_{i\cdot}, p_{i\cdot})\bigr)
+        + \gamma \bigl(1 - \frac{1}{K} \sum_k \rho(q_{\cdot k}, p_{\cdot k})\bigr) \Bigr)
+
+    The first is the relation between the classes of a pixel, the second that between the pixels of a class. A
+    row or column that is constant up to rounding correlates with nothing: it counts as 0, with a zero gradient.
+
+    Args:
+        student: Logits (B, K, h, w), resized bilinearly to the teacher's size if needed.
+        teacher: Logits (B, K, H, W), treated as constant.
+        beta: Weight of the relation between classes, at least 0.
+        gamma: Weight of the relation between pixels, at least 0.
+        temperature: T, above 0.
+
+    Returns:
+        Scalar, float32 or more, between 0 and 2 T^2 (beta + gamma).
+
+    Raises:
+        ValueError: If classes or batches differ, or a number is out of range.
+
+    Source:
+        Huang et al., Knowledge Distillation from a Stronger Teacher, NeurIPS 2022, arXiv 2205.10536. As
+        in the authors' code for segmentation, the pixels of a batch are what images are in classification.
+
+    Example:
+        >>> logits = torch.randn(2, 19, 8, 8)
+        >>> abs(dist(logits, logits + 1).item()) < 1e-5
+        True
+    """
+    _check_numbers(beta, gamma, temperature)
+    with without_autocast(teacher):
+        student, teacher = matched_pair(student, teacher)
+        check_same_channels(student, teacher, "DIST compares logits over one class table.")
+        q, p = ((x / temperature).softmax(1).movedim(1, -1).flatten(0, -2) for x in (student, teacher))
+        inter = 1 - pearson(q, p, dim=1).mean()
+        intra = 1 - pearson(q, p, dim=0).mean()
+        return temperature**2 * (beta * inter + gamma * intra)
+
+
+def pearson(x: Tensor, y: Tensor, dim: int) -> Tensor:
+    """Pearson's correlation of ``x`` and ``y`` along a dimension, which the result lacks; 0 for a constant.
+
+    Example:
+        >>> pearson(torch.tensor([[1.0, 2.0], [3.0, 3.0]]), torch.tensor([[5.0, 9.0], [1.0, 2.0]]), dim=1).round()
+        tensor([1., 0.])
+    """
+    x, y = _centred(x, dim), _centred(y, dim)
+    lengths = torch.linalg.vector_norm(x, dim=dim) * torch.linalg.vector_norm(y, dim=dim)
+    correlation: Tensor = (x * y).sum(dim) / (lengths + EPS)
+    return correlation
+
+
+def _centred(x: Tensor, dim: int) -> Tensor:
+    """``x`` less its mean; exactly zero where only rounding is left, whose direction would mean nothing."""
+    centred = x - x.mean(dim, keepdim=True)
+    with torch.no_grad():
+        spread, length = (torch.linalg.vector_norm(v, dim=dim, keepdim=True) for v in (centred, x))
+        constant = spread <= 8 * torch.finfo(x.dtype).eps * length
+    return centred.masked_fill(constant, 0.0)
+
+
+def _check_numbers(beta: float, gamma: float, temperature: float) -> None:
+    check_positive("temperature", temperature)
+    for name, value in (("beta", beta), ("gamma", gamma)):
+        if not 0 <= value < math.inf:
+            raise ValueError(f"`{name}` must be a finite number of at least 0; got {value!r}.")
+
+
+class DISTLoss(nn.Module):
+    """Distillation of relations as a module; the formula is that of :func:`dist`.
+
+    Args:
+        beta: Weight of the relation between the classes of a pixel, at least 0.
+        gamma: Weight of the relation between the pixels of a class, at least 0.
+        temperature: Softens both distributions; above 0.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Example:
+        >>> DISTLoss()(torch.randn(1, 5, 4, 4), torch.randn(1, 5, 4, 4)).shape
+        torch.Size([])
+    """
+
+    on: ClassVar[str] = "logits"
+    parts: ClassVar[tuple[str, ...]] = ()
+    uses_labels: ClassVar[bool] = False
+    published: ClassVar[float] = 1.0
+
+    def __init__(self, beta: float = 1.0, gamma: float = 1.0, temperature: float = 1.0) -> None:
+        super().__init__()
+        _check_numbers(beta, gamma, temperature)
+        self.beta = beta
+        self.gamma = gamma
+        self.temperature = temperature
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Compare logits (B, K, h, w) and (B, K, H, W); a scalar.
+
+        Raises:
+            ValueError: If classes or batches differ.
+        """
+        return dist(student, teacher, beta=self.beta, gamma=self.gamma, temperature=self.temperature)

@@ -1,0 +1,260 @@
+"""MasKD: learnable tokens mark regions in the teacher's class maps, and the student follows region by region."""
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segdistill.losses._resize import match_labels, match_size
+from segdistill.ops._checks import check_count, check_map, check_positive, check_together
+from segdistill.ops._precision import without_autocast, working_dtype
+from segdistill.types import IGNORE_INDEX
+
+
+def token_masks(teacher: Tensor, tokens: Tensor) -> Tensor:
+    r"""Return the regions that tokens mark, :math:`m_i = \sigma(\mathrm{token}_i \cdot t)` at every pixel.
+
+    Args:
+        teacher: Logits (B, K, H, W).
+        tokens: (T, K).
+
+    Returns:
+        (B, T, H, W) in (0, 1).
+
+    Example:
+        >>> token_masks(torch.randn(2, 5, 4, 6), torch.randn(8, 5)).shape
+        torch.Size([2, 8, 4, 6])
+    """
+    return torch.einsum("tk,bkhw->bthw", tokens, teacher).sigmoid()
+
+
+def token_loss(teacher: Tensor, labels: Tensor, tokens: Tensor) -> Tensor:
+    r"""Stage 1: what the tokens learn, with the teacher as it is.
+
+    The regions together keep what the teacher needs to be right, and overlap little: with masks :math:`m_i`,
+
+    .. math::
+        \mathrm{CE}\Big(\sum_i m_i t, y\Big) + \operatorname{mean}_{i \ne j, b}
+        \frac{2 \sum m_i m_j}{\sum m_i^2 + \sum m_j^2}
+
+    Args:
+        teacher: Logits (B, K, H, W), treated as constant.
+        labels: (B, H', W') integers, resized by nearest neighbour; ``IGNORE_INDEX`` does not count.
+        tokens: (T, K).
+
+    Returns:
+        Scalar, float32 or more; the cross-entropy is 0 where no pixel has a label.
+
+    Raises:
+        ValueError: If the labels are not integers for these images.
+
+    Example:
+        >>> labels = torch.randint(0, 5, (2, 32, 48))
+        >>> token_loss(torch.randn(2, 5, 4, 6), labels, torch.randn(8, 5)).shape
+        torch.Size([])
+    """
+    check_map("teacher", teacher)
+    if labels.ndim != 3 or labels.shape[0] != teacher.shape[0] or labels.is_floating_point():
+        raise ValueError(
+            f"`labels` must be integers (B, H, W) for {teacher.shape[0]} images; "
+            f"got {labels.dtype} of shape {tuple(labels.shape)}."
+        )
+    with without_autocast(teacher):
+        dtype = working_dtype(teacher, tokens)
+        teacher = teacher.detach().to(dtype)
+        masks = token_masks(teacher, tokens.to(dtype))
+        labels = match_labels(labels, teacher)
+        task = F.cross_entropy(
+            teacher * masks.sum(dim=1, keepdim=True), labels, ignore_index=IGNORE_INDEX, reduction="sum"
+        )
+        return task / (labels != IGNORE_INDEX).sum().clamp_min(1) + _mean_dice(masks)
+
+
+def maskd(student: Tensor, teacher: Tensor, tokens: Tensor) -> Tensor:
+    r"""Stage 2: squared difference of the logits within each region, by the region's size.
+
+    .. math::
+        \frac{1}{2} \operatorname{mean}_{b, i, k}
+        \frac{\sum_{hw} (m_i (s_k - t_k))^2}{\sum_{hw} m_i + 10^{-5}}
+
+    Args:
+        student: Logits (B, K, h, w), resized bilinearly to the teacher's size if needed.
+        teacher: Logits (B, K, H, W), treated as constant, as are the masks that are made of it.
+        tokens: (T, K), treated as constant.
+
+    Returns:
+        Scalar, float32 or more.
+
+    Raises:
+        ValueError: If classes, batches or the width of the tokens do not fit.
+
+    Source:
+        Huang et al., ICLR 2023; the formula of the authors' segmentation code, where the mask is inside the
+        square.
+
+    Example:
+        >>> logits = torch.randn(2, 5, 4, 6)
+        >>> maskd(logits, logits, torch.randn(8, 5)).item()
+        0.0
+    """
+    check_map("teacher", teacher, tokens.shape[-1])
+    check_map("student", student, tokens.shape[-1])
+    check_together(student, teacher)
+    with without_autocast(teacher):
+        dtype = working_dtype(student, teacher, tokens)
+        teacher = teacher.detach().to(dtype)
+        student = match_size(student.to(dtype), teacher)
+        masks = token_masks(teacher, tokens.detach().to(dtype))
+        # The sum over pixels is a product of two small matrices for each image: no (B, T, K, H, W) tensor.
+        squares = torch.einsum("bthw,bkhw->btk", masks.square(), (student - teacher).square())
+        return 0.5 * (squares / (masks.sum(dim=(2, 3)) + 1e-5)[..., None]).mean()
+
+
+class MasKDTerms(NamedTuple):
+    """The two unweighted parts of MasKD, one for each stage; the other is 0.
+
+    Attributes:
+        masks: Scalar, teaches the tokens; see :func:`token_loss`.
+        mimic: Scalar, teaches the student; see :func:`maskd`.
+    """
+
+    masks: Tensor
+    mimic: Tensor
+
+
+class MasKDLoss(nn.Module):
+    """Learn regions from the teacher, then let the student follow it region by region.
+
+    The first ``token_steps`` calls in training mode are stage 1: ``masks`` trains the tokens with their own
+    optimizer (:meth:`own_optimizer`) and ``mimic`` is 0, so that the student learns without this term
+    meanwhile. Then the tokens are copied once, and with this copy, which no optimizer can move, ``mimic`` trains the
+    student and ``masks`` is 0. The count is part of the state.
+
+    To learn the tokens before the student, as the authors do, run stage 1 with the teacher alone,
+    ``loss(t, t, labels).masks.backward()``, and call :meth:`freeze`.
+
+    Args:
+        num_classes: K, channels of the logits.
+        num_masks: T, number of tokens.
+        token_steps: Calls of stage 1. A run must be much longer than that.
+        lr: Learning rate of the tokens, constant.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Note:
+        Labels are read in stage 1 only; later two tensors will do. Micro-batches of one optimizer step count as
+        calls of their own.
+
+    Source:
+        Huang et al., ICLR 2023. The authors learn the tokens in 10,000 steps of a decaying rate before the
+        student's training, compare them with the labels at image size, and add 0.4 times ``mimic`` of the
+        auxiliary logits.
+
+    Example:
+        >>> loss = MasKDLoss(5, token_steps=1)
+        >>> student, teacher, labels = torch.randn(2, 5, 4, 6), torch.randn(2, 5, 4, 6), torch.zeros(2, 32, 48).long()
+        >>> first, second = loss(student, teacher, labels), loss(student, teacher)
+        >>> first.mimic.item(), second.masks.item()
+        (0.0, 0.0)
+    """
+
+    on: ClassVar[str] = "logits"
+    parts: ClassVar[tuple[str, ...]] = MasKDTerms._fields
+    uses_labels: ClassVar[bool] = True
+    published: ClassVar[dict[str, float]] = {"masks": 1.0, "mimic": 1.0}
+
+    calls: Tensor
+    frozen: Tensor
+
+    def __init__(self, num_classes: int, *, num_masks: int = 8, token_steps: int = 1000, lr: float = 0.1) -> None:
+        super().__init__()
+        check_count("num_classes", num_classes)
+        check_count("num_masks", num_masks)
+        check_count("token_steps", token_steps)
+        check_positive("lr", lr)
+        self.num_classes = num_classes
+        self.token_steps = token_steps
+        self.lr = lr
+        self.tokens = nn.Parameter(torch.randn(num_masks, num_classes) * 0.01)
+        self.register_buffer("frozen", torch.zeros(num_masks, num_classes))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+        self._is_frozen = False  # `calls > token_steps`, remembered: reading it makes a GPU wait
+        self.register_load_state_dict_post_hook(_look_again)  # type: ignore[no-untyped-call]
+
+    def own_optimizer(self) -> torch.optim.Optimizer:
+        """Return SGD with momentum 0.9 and weight decay 1e-3, as the authors', over the tokens."""
+        return torch.optim.SGD([self.tokens], lr=self.lr, momentum=0.9, weight_decay=1e-3)
+
+    def freeze(self, tokens: Tensor | None = None) -> None:
+        """End stage 1 now.
+
+        Args:
+            tokens: (num_masks, num_classes) learnt elsewhere. Default None: those learnt so far.
+
+        Raises:
+            ValueError: If the shape differs.
+        """
+        tokens = self.tokens if tokens is None else tokens
+        if tokens.shape != self.tokens.shape:
+            raise ValueError(f"`tokens` must have shape {tuple(self.tokens.shape)}; got {tuple(tokens.shape)}.")
+        self.frozen.copy_(tokens.detach())
+        self.calls.fill_(self.token_steps + 1)
+
+    def forward(self, student: Tensor, teacher: Tensor, labels: Tensor | None = None) -> MasKDTerms:
+        """Train the tokens or the student, as the stage has it.
+
+        Args:
+            student: Logits (B, num_classes, h, w), resized bilinearly to the teacher's size if needed.
+            teacher: Logits (B, num_classes, H, W), treated as constant.
+            labels: (B, H', W') integers; needed in stage 1.
+
+        Returns:
+            ``MasKDTerms(masks, mimic)``, unweighted.
+
+        Raises:
+            ValueError: If a shape does not fit, or labels are needed and missing.
+        """
+        check_map("student", student, self.num_classes)
+        check_map("teacher", teacher, self.num_classes)
+        check_together(student, teacher)
+        dtype = working_dtype(student, teacher, self.tokens)
+        if not self._learning():
+            return MasKDTerms(_zero(self.tokens, dtype), maskd(student, teacher, self.frozen).to(dtype))
+        if labels is None:
+            raise ValueError(f"`labels` must be given for the first {self.token_steps} calls (token_steps); got None.")
+        if self.training:
+            self.calls += 1
+        return MasKDTerms(token_loss(teacher, labels, self.tokens).to(dtype), _zero(student, dtype))
+
+    def _learning(self) -> bool:
+        """Whether this is stage 1; the first call that finds it over freezes the tokens."""
+        if not self._is_frozen:
+            if self.calls < self.token_steps:
+                return True
+            if self.calls == self.token_steps:
+                self.freeze()
+            self._is_frozen = True
+        return False
+
+
+def _look_again(loss: MasKDLoss, _: Any) -> None:
+    """After a state was loaded: whether the tokens are frozen is to be read from it."""
+    loss._is_frozen = False
+
+
+def _zero(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """A zero that gives ``x`` a zero gradient, whatever its values: DistributedDataParallel waits for one."""
+    return x[:0].sum(dtype=dtype)
+
+
+def _mean_dice(masks: Tensor) -> Tensor:
+    """Mean Dice overlap of the masks (B, T, H, W) over images and pairs; 0 for a single mask."""
+    flat = masks.flatten(2)
+    products = flat @ flat.mT
+    squares = products.diagonal(dim1=1, dim2=2)
+    dice = 2 * products / (squares[:, :, None] + squares[:, None, :] + 1e-12)
+    count = masks.shape[1]
+    pairs = 1 - torch.eye(count, dtype=masks.dtype, device=masks.device)
+    return (dice * pairs).sum() / (masks.shape[0] * max(1, count * (count - 1)))
