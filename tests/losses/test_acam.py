@@ -62,6 +62,13 @@ def test_a_mask_looks_where_it_is_large():
     assert value != error[2]
 
 
+def test_queries_and_keys_have_half_the_width():
+    loss = ACAMLoss(3, 9, num_masks=2)
+    assert {name: len(loss.get_submodule(name).weight) for name in ("query", "key", "value", "align")} == {
+        "query": 4, "key": 4, "value": 9, "align": 9
+    }  # fmt: skip
+
+
 def test_images_do_not_mix_and_the_order_of_positions_does_not_matter():
     loss, student, teacher = draw(2, 3, 4)
     values = loss(student, teacher)

@@ -6,9 +6,11 @@ import pytest
 import torch
 from tests.reference.cirkd import mini_batch_by_loops, relations_by_loops
 
+from segdistill.losses import _relations
 from segdistill.losses import cirkd as module
+from segdistill.losses._relations import relations
 from segdistill.losses._unit import unit
-from segdistill.losses.cirkd import CIRKDLoss, CIRKDMiniBatch, CIRKDTerms, cirkd, relations
+from segdistill.losses.cirkd import CIRKDLoss, CIRKDMiniBatch, CIRKDTerms, cirkd
 from segdistill.types import IGNORE_INDEX
 
 torch.set_num_threads(1)
@@ -36,7 +38,7 @@ def with_memory(**options):
 
 @pytest.mark.parametrize("chunk", [2**24, 1000, 1])
 def test_equals_the_authors_code_in_value_and_gradient(monkeypatch, chunk):
-    monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setattr(_relations, "CHUNK", chunk)
     with np.load(GOLDEN) as stored:
         golden = {key: torch.from_numpy(stored[key]) for key in stored.files}
     student = golden["student_features"].requires_grad_()
@@ -61,7 +63,7 @@ def test_gradcheck():
 
 
 def test_memory_does_not_hold_all_similarities_at_once(monkeypatch):
-    monkeypatch.setattr(module, "CHUNK", 100)
+    monkeypatch.setattr(_relations, "CHUNK", 100)
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x.numel()) or x, lambda x: x):
         student, teacher = draw(2, 5, 5)
@@ -219,7 +221,7 @@ def test_chunks_change_nothing_in_the_memory_parts(monkeypatch):
     student, teacher = draw(2, 3, 3)
     labels, gradients = draw_labels(2, 3, 3), []
     for chunk in (2**24, 40):
-        monkeypatch.setattr(module, "CHUNK", chunk)
+        monkeypatch.setattr(_relations, "CHUNK", chunk)
         values = with_memory().double()(student.requires_grad_(), teacher, labels)
         gradients.append(torch.autograd.grad(sum(values), student)[0])
     torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-14)

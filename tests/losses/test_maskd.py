@@ -38,6 +38,7 @@ def test_gradcheck_of_student_and_tokens():
     labels = torch.tensor([[[0, 1, IGNORE_INDEX], [2, 0, 1]]] * 2)
     assert torch.autograd.gradcheck(lambda x: maskd(x, teacher, tokens), student.clone().requires_grad_())
     assert torch.autograd.gradcheck(lambda x: token_loss(teacher, labels, x), tokens)
+    assert not maskd(student, teacher.clone().requires_grad_(), tokens).requires_grad
 
 
 def test_pixels_outside_every_mask_do_not_count():
@@ -163,6 +164,9 @@ def test_tokens_learn_before_the_student_and_freeze():
     other = MasKDLoss(3, num_masks=2, token_steps=7)
     other.freeze(loss.tokens)
     assert other(student, teacher) == terms
+    loaded = MasKDLoss(3, num_masks=2, token_steps=10**6)
+    loaded.load_state_dict(other.state_dict())  # frozen tokens are frozen, whatever the number of steps
+    assert loaded(student, teacher) == terms
 
 
 def test_student_logits_of_another_size_are_resized():

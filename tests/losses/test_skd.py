@@ -182,6 +182,16 @@ def test_gradients_go_where_they_should_and_nowhere_else(objective):
     assert {id(parameter) for parameter in held} == {id(parameter) for parameter in own}
 
 
+def test_the_penalty_teaches_the_discriminator():
+    student, teacher = torch.randn(2, 2, 4, 8, 12)
+    gradients = []
+    for factor in (1.0, 100.0):
+        torch.manual_seed(0)
+        loss = SKDAdversarialLoss(4, objective="wgan-gp", gradient_penalty=factor).eval()
+        gradients += torch.autograd.grad(loss(student, teacher).discriminator, loss.discriminator.score.weight)
+    assert (gradients[1] - gradients[0]).abs().max() > 0.1 * gradients[0].abs().max()
+
+
 def test_gradcheck_of_the_student_in_evaluation_mode():
     loss = SKDAdversarialLoss(2).double().eval()
     student = torch.randn(1, 2, 3, 4, dtype=torch.float64, requires_grad=True)

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segdistill.losses._generator import convolve
-from segdistill.losses._resize import match_size
-from segdistill.ops._checks import check_count, check_map, check_together
-from segdistill.ops._precision import without_autocast, working_dtype
+from segdistill.losses._pair import matched_pair
+from segdistill.ops._checks import check_count
+from segdistill.ops._precision import without_autocast
 
 
 class ACAMTerms(NamedTuple):
@@ -104,13 +104,8 @@ class ACAMLoss(nn.Module):
         Raises:
             ValueError: If a shape does not fit.
         """
-        check_map("student", student, self.student_channels)
-        check_map("teacher", teacher, self.teacher_channels)
-        check_together(student, teacher)
         with without_autocast(teacher):
-            dtype = torch.promote_types(self.align.weight.dtype, working_dtype(student, teacher))
-            teacher = teacher.detach().to(dtype)
-            student = match_size(student.to(dtype), teacher)
+            student, teacher = matched_pair(student, teacher, self.student_channels, self.teacher_channels)
             positions, channels = self._masks(student, teacher)
             error = (teacher - convolve(self.align, student)).square().flatten(2)
             return ACAMTerms(

@@ -2,21 +2,18 @@
 
 from typing import ClassVar, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from segdistill.losses._key_memory import KeyMemory, pixel_keys, region_keys
-from segdistill.losses._resize import match_labels, match_size
+from segdistill.losses._pair import matched_pair
+from segdistill.losses._relations import relations
+from segdistill.losses._resize import match_labels
 from segdistill.losses._unit import unit
 from segdistill.losses.kd import _checked_labels
-from segdistill.ops._checks import check_count, check_map, check_positive, check_together
-from segdistill.ops._precision import without_autocast, working_dtype
+from segdistill.ops._checks import check_count, check_positive
+from segdistill.ops._precision import without_autocast
 from segdistill.types import IGNORE_INDEX
-
-CHUNK = 2**24
-"""Similarities held at once, 64 MiB in float32; what is beyond is computed again in the backward pass."""
 
 
 class CIRKDMiniBatch(NamedTuple):
@@ -43,53 +40,6 @@ class CIRKDTerms(NamedTuple):
     region: Tensor
 
 
-def relations(
-    student: Tensor, teacher: Tensor, student_keys: Tensor, teacher_keys: Tensor, *, temperature: float
-) -> Tensor:
-    r"""Measure how far the student's similarities to some keys are from the teacher's.
-
-    Each row's products with the keys of a set become probabilities, and the loss is the mean divergence over
-    rows i and sets j:
-
-    .. math::
-        \frac{1}{N G} \sum_{i,j} \mathrm{KL}(p_{ij} \,\|\, q_{ij}), \quad
-        p_{ij} = \mathrm{softmax}(t_i T_j^\top / \tau), \; q_{ij} = \mathrm{softmax}(s_i S_j^\top / \tau)
-
-    Rows are taken in chunks, so that memory does not grow with N times the number of keys.
-
-    Args:
-        student: Unit vectors (N, C).
-        teacher: Unit vectors (N, C').
-        student_keys: G sets of M unit vectors, (G, M, C).
-        teacher_keys: (G, M, C').
-        temperature: tau.
-
-    Returns:
-        Scalar in nats; zero with a zero gradient if N is 0.
-
-    Example:
-        >>> rows, keys = torch.eye(3)[:2], torch.eye(3)[None]
-        >>> relations(rows, rows, keys, keys, temperature=0.1).item()
-        0.0
-    """
-
-    def divergence(student: Tensor, teacher: Tensor) -> Tensor:
-        p, q = (
-            F.log_softmax(torch.einsum("nc,gmc->ngm", rows, keys) / temperature, dim=-1)
-            for rows, keys in ((teacher, teacher_keys), (student, student_keys))
-        )
-        return F.kl_div(q, p, reduction="sum", log_target=True)
-
-    rows = max(1, CHUNK // (student_keys.shape[0] * student_keys.shape[1]))
-    if len(student) <= rows:
-        total = divergence(student, teacher)
-    else:
-        chunks = zip(torch.split(student, rows), torch.split(teacher, rows), strict=True)
-        parts = [checkpoint(divergence, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]
-        total = torch.stack(parts).sum()
-    return total / max(1, len(student) * len(student_keys))
-
-
 def cirkd(student: Tensor, teacher: Tensor, *, temperature: float = 0.1, pool_size: int | None = None) -> Tensor:
     """Compare the similarities between all pixels of a batch, inside images and across them.
 
@@ -114,13 +64,14 @@ def cirkd(student: Tensor, teacher: Tensor, *, temperature: float = 0.1, pool_si
         value and gradient.
 
     Example:
+        >>> import torch
         >>> cirkd(torch.rand(2, 8, 6, 6), torch.rand(2, 32, 6, 6)).shape
         torch.Size([])
     """
     check_positive("temperature", temperature)
     check_count("pool_size", 1 if pool_size is None else pool_size)
-    student, teacher = _matched(student, teacher)
     with without_autocast(teacher):
+        student, teacher = matched_pair(student, teacher)
         return _mini_batch(student, teacher, temperature, pool_size)
 
 
@@ -135,9 +86,9 @@ class CIRKDLoss(nn.Module):
     oldest; with several processes, those of all of them.
 
     Args:
-        student_channels: Width of the student's map; needed with ``memory`` only.
-        teacher_channels: Width of the teacher's map; likewise.
-        num_classes: Number of classes; likewise.
+        student_channels: Width of the student's map. Filled in by the `Distiller`; only ``memory`` needs it.
+        teacher_channels: Likewise of the teacher's.
+        num_classes: Likewise the number of classes K.
         temperature: Of the part ``mini_batch``; above 0.
         pool_size: As in :func:`cirkd`.
         memory: Whether there are the parts ``pixel`` and ``region``; then ``labels`` are needed.
@@ -164,6 +115,7 @@ class CIRKDLoss(nn.Module):
         Yang et al., Cross-Image Relational Knowledge Distillation, CVPR 2022, and the defaults of its code.
 
     Example:
+        >>> import torch
         >>> loss = CIRKDLoss(8, 32, num_classes=5, memory=True, pixel_memory=100, region_memory=10)
         >>> labels = torch.randint(0, 5, (2, 48, 48))
         >>> terms = loss(torch.rand(2, 8, 6, 6), torch.rand(2, 32, 6, 6), labels)
@@ -211,20 +163,22 @@ class CIRKDLoss(nn.Module):
         self.paper = paper
         self.memory = memory
         self.uses_labels = memory
+        self.student_channels = student_channels
+        self.teacher_channels = teacher_channels
         if not memory:
             return
-        self.student_channels = _needed("student_channels", student_channels)
-        self.teacher_channels = _needed("teacher_channels", teacher_channels)
-        self.num_classes = _needed("num_classes", num_classes)
         self.parts = CIRKDTerms._fields
+        narrow = _needed("student_channels", student_channels)
+        wide = _needed("teacher_channels", teacher_channels)
+        self.num_classes = _needed("num_classes", num_classes)
         self.project = nn.Sequential(
-            nn.Conv2d(self.student_channels, self.teacher_channels, 1, bias=False),
-            nn.BatchNorm2d(self.teacher_channels),
+            nn.Conv2d(narrow, wide, 1, bias=False),
+            nn.BatchNorm2d(wide),
             nn.ReLU(),
-            nn.Conv2d(self.teacher_channels, self.teacher_channels, 1),
+            nn.Conv2d(wide, wide, 1),
         )
-        self.pixels = KeyMemory(self.num_classes, pixel_memory, self.teacher_channels)
-        self.regions = KeyMemory(self.num_classes, region_memory, self.teacher_channels)
+        self.pixels = KeyMemory(self.num_classes, pixel_memory, wide)
+        self.regions = KeyMemory(self.num_classes, region_memory, wide)
 
     @property
     def published(self) -> dict[str, float]:
@@ -246,13 +200,11 @@ class CIRKDLoss(nn.Module):
         Raises:
             ValueError: If shapes do not fit, or labels are needed and missing.
         """
-        student, teacher = _matched(student, teacher)
         with without_autocast(teacher):
+            student, teacher = matched_pair(student, teacher, self.student_channels, self.teacher_channels)
             mini_batch = _mini_batch(student, teacher, self.temperature, self.pool_size)
             if not self.memory:
                 return CIRKDMiniBatch(mini_batch)
-            check_map("student", student, self.student_channels)
-            check_map("teacher", teacher, self.teacher_channels)
             if labels is None:
                 raise ValueError("`labels` must be given where `memory` is set; got None.")
             labels = match_labels(_checked_labels(labels, teacher), teacher)
@@ -282,16 +234,6 @@ def _needed(name: str, size: int | None) -> int:
         raise ValueError(f"`{name}` must be given where `memory` is set; got None.")
     check_count(name, size)
     return size
-
-
-def _matched(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Both maps, checked, at the teacher's size and in float32 or more."""
-    check_map("student", student)
-    check_map("teacher", teacher)
-    check_together(student, teacher)
-    dtype = working_dtype(student, teacher)
-    teacher = teacher.detach().to(dtype)
-    return match_size(student.to(dtype), teacher), teacher
 
 
 def _mini_batch(student: Tensor, teacher: Tensor, temperature: float, pool_size: int | None) -> Tensor:

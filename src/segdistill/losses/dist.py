@@ -79,7 +79,7 @@ def _centred(x: Tensor, dim: int) -> Tensor:
     centred = x - x.mean(dim, keepdim=True)
     with torch.no_grad():
         spread, length = (torch.linalg.vector_norm(v, dim=dim, keepdim=True) for v in (centred, x))
-        constant = spread <= 8 * torch.finfo(x.dtype).eps * length
+        constant = spread <= 32 * torch.finfo(x.dtype).eps * length
     return centred.masked_fill(constant, 0.0)
 
 

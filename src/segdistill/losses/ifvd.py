@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segdistill.losses._resize import match_labels, match_size
+from segdistill.losses._pair import matched_pair
+from segdistill.losses._resize import match_labels
 from segdistill.losses._unit import unit
 from segdistill.losses.kd import _checked_labels
-from segdistill.ops._checks import check_count, check_map, check_together
-from segdistill.ops._precision import without_autocast, working_dtype
+from segdistill.ops._checks import check_count
+from segdistill.ops._precision import without_autocast
 from segdistill.types import IGNORE_INDEX
 
 
@@ -51,19 +52,14 @@ def ifvd(student: Tensor, teacher: Tensor, labels: Tensor, *, num_classes: int |
         >>> ifvd(teacher, teacher, labels).item()
         0.0
     """
-    check_map("student", student)
-    check_map("teacher", teacher)
-    check_together(student, teacher)
     if num_classes is not None:
         check_count("num_classes", num_classes)
     with without_autocast(teacher):
-        dtype = working_dtype(student, teacher)
-        teacher = teacher.detach().to(dtype)
-        student = match_size(student.to(dtype), teacher)
+        student, teacher = matched_pair(student, teacher)
         labels = match_labels(_checked_labels(labels, teacher), teacher).flatten(1)
         if num_classes is None:
             num_classes = int(labels.masked_fill(labels == IGNORE_INDEX, 0).max()) + 1
-        member = membership(labels, num_classes, dtype)
+        member = membership(labels, num_classes, teacher.dtype)
         return (_similarity(student, member) - _similarity(teacher, member)).square().mean()
 
 

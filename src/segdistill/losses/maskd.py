@@ -179,8 +179,8 @@ class MasKDLoss(nn.Module):
         self.lr = lr
         self.tokens = nn.Parameter(torch.randn(num_masks, num_classes) * 0.01)
         self.register_buffer("frozen", torch.zeros(num_masks, num_classes))
-        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
-        self._is_frozen = False  # `calls > token_steps`, remembered: reading it makes a GPU wait
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))  # -1 once the tokens are frozen
+        self._is_frozen = False  # remembers that `calls` is -1: to read that, a GPU must be waited for
         self.register_load_state_dict_post_hook(_look_again)  # type: ignore[no-untyped-call]
 
     def own_optimizer(self) -> torch.optim.Optimizer:
@@ -200,7 +200,7 @@ class MasKDLoss(nn.Module):
         if tokens.shape != self.tokens.shape:
             raise ValueError(f"`tokens` must have shape {tuple(self.tokens.shape)}; got {tuple(tokens.shape)}.")
         self.frozen.copy_(tokens.detach())
-        self.calls.fill_(self.token_steps + 1)
+        self.calls.fill_(-1)
 
     def forward(self, student: Tensor, teacher: Tensor, labels: Tensor | None = None) -> MasKDTerms:
         """Train the tokens or the student, as the stage has it.
@@ -221,19 +221,20 @@ class MasKDLoss(nn.Module):
         check_together(student, teacher)
         dtype = working_dtype(student, teacher, self.tokens)
         if not self._learning():
-            return MasKDTerms(_zero(self.tokens, dtype), maskd(student, teacher, self.frozen).to(dtype))
+            return MasKDTerms(_zero(self.tokens, dtype), maskd(student, teacher, self.frozen))
         if labels is None:
             raise ValueError(f"`labels` must be given for the first {self.token_steps} calls (token_steps); got None.")
         if self.training:
             self.calls += 1
-        return MasKDTerms(token_loss(teacher, labels, self.tokens).to(dtype), _zero(student, dtype))
+        return MasKDTerms(token_loss(teacher, labels, self.tokens), _zero(student, dtype))
 
     def _learning(self) -> bool:
         """Whether this is stage 1; the first call that finds it over freezes the tokens."""
         if not self._is_frozen:
-            if self.calls < self.token_steps:
+            calls = int(self.calls)
+            if 0 <= calls < self.token_steps:
                 return True
-            if self.calls == self.token_steps:
+            if calls >= 0:
                 self.freeze()
             self._is_frozen = True
         return False
