@@ -30,13 +30,16 @@ MAY_IMPORT = {
     "distill": {"types", "losses", "taps", "terms"},
     "engine": {"types", "metrics", "distill", "taps", "rundir"},
     "reports": {"rundir", "labels", "metrics"},
-    "artefacts": {"types", "rundir", "engine"},
+    "methods": {"config"},
+    "analysis": {"types", "engine"},
+    "artefacts": {"types", "labels", "rundir", "engine"},
 }
-MAY_IMPORT["build"] = set(MAY_IMPORT) - {"recipes", "reports", "artefacts"}
-MAY_IMPORT["doctor"] = set(MAY_IMPORT) - {"recipes", "reports", "artefacts"}
-MAY_IMPORT["scoring"] = set(MAY_IMPORT) - {"recipes", "reports", "artefacts", "doctor"}
-MAY_IMPORT["run"] = set(MAY_IMPORT) - {"recipes", "reports"}
-MAY_IMPORT["compare"] = MAY_IMPORT["run"] | {"run", "reports"}
+MAY_IMPORT["build"] = set(MAY_IMPORT) - {"recipes", "reports", "artefacts", "analysis", "methods"}
+MAY_IMPORT["doctor"] = MAY_IMPORT["build"] | {"build"}
+MAY_IMPORT["scoring"] = MAY_IMPORT["build"] | {"build"}
+MAY_IMPORT["run"] = MAY_IMPORT["doctor"] | {"doctor", "scoring", "artefacts", "analysis"}
+MAY_IMPORT["profiling"] = MAY_IMPORT["run"] | {"run"}
+MAY_IMPORT["compare"] = MAY_IMPORT["run"] | {"run", "reports", "methods"}
 
 STDLIB_ONLY = ("names", "files", "labels", "rundir")
 

@@ -18,10 +18,27 @@ from segdistill.engine.signals import Stopped
 VERBS = {
     "demo": {"overrides", "--out"},
     "train": {"recipe", "overrides", "--out", "--resume"},
+    "compare": {
+        "recipe",
+        "overrides",
+        "--methods",
+        "--seeds",
+        "--vary",
+        "--teacher",
+        "--teacher-set",
+        "--budget",
+        "--seconds",
+        "--against",
+        "--jobs",
+        "--retry",
+        "--runs-only",
+        "--out",
+    },
     "evaluate": {"run", "overrides", "--recipe", "--split", "--official", "--json"},
     "predict": {"run", "source", "--out", "--device"},
     "report": {"runs", "--out", "--markdown"},
     "check": {"recipe", "overrides"},
+    "profile": {"recipe", "overrides", "--steps", "--json"},
     "list": set(),
 }
 TINY = ["data.options={num_images: 3, num_train: 3, size: [32, 48]}", "data.crop_size=[32,48]", "data.batch_size=2",
@@ -146,6 +163,7 @@ WRONG = [
     ("train @/binary.yaml", "is not valid YAML"),
     ("train @/list.yaml", "must be a mapping of keys"),
     ("check demoo", "there is no recipe 'demoo'"),
+    ("profile demo_student --steps 0", "`steps` must be at least 1; got 0"),
     ("evaluate @/empty", "is not a run folder, so --recipe must name the data"),
     ("evaluate @/student.safetensors", "is not a run folder, so --recipe must name the data"),
     ("evaluate @/empty --recipe demo_student", "Is the run complete?"),
@@ -208,7 +226,7 @@ def test_a_run_that_could_not_begin_does_not_block_its_folder(segdistill_, tmp_p
 @pytest.mark.parametrize(
     ("verb", "place", "remedy"),
     [
-        ("demo", "segdistill.compare.run_all", "The same command continues."),
+        ("demo", "segdistill.compare.demo.run_demo", "The same command continues."),
         ("train", "segdistill.run.run_recipe", "Continue with: segdistill train --resume run"),
     ],
 )
@@ -294,6 +312,20 @@ def test_check_prints_the_histogram_and_finds_nothing_wrong(ok, tmp_path):
     assert "train: 4 images, 0 faulty; sizes 24x40 (4)" in printed
     assert "logits: student (1, 11, 4, 6)" in printed
     assert "camvid_cpu_student: nothing wrong found" in printed
+
+
+def test_profile_prints_a_row_for_every_part_of_the_step(ok, tmp_path, save_network):
+    numbers = tmp_path / "numbers.json"
+    arguments = [*TINY, f"teacher.weights={save_network()}", "--steps", "1", "--json", numbers]
+    printed = ok("profile", "demo", *arguments)
+    stages = json.loads(numbers.read_text())["stages"]
+    assert [stage["name"] for stage in stages] == ["loading", "teacher", "student", "task", "kd", "af_dcd", "optimizer"]
+    for stage in stages:
+        row = next(line.split() for line in printed.splitlines() if stage["name"] in line)
+        assert f"{stage['forward_ms']:.2f}" in row
+        assert ("-" if stage["backward_ms"] is None else f"{stage['backward_ms']:.2f}") in row
+        assert f"{100 * stage['share']:.1f}" in row
+    assert "cpu, fp32, 2 images a step, medians over 1 steps" in printed
 
 
 def test_check_prints_every_fault_and_leaves_with_1(segdistill_, tmp_path):

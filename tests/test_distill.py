@@ -188,7 +188,10 @@ def test_labels_go_to_losses_that_ask_for_them():
     ("terms", "match"),
     [
         ([Term("af_dcb")], "got 'af_dcb'. Nearest names: af_dcd"),
-        ([Term("af_dcd", on="deep", weight=1.0, options={"groups": 4})], "a weight for each of mimic, contrast; got 1.0"),
+        (
+            [Term("af_dcd", on="deep", weight=1.0, options={"groups": 4})],
+            "a weight for each of mimic, contrast; got 1.0",
+        ),
         ([Term("af_dcd", on="deep", weight={"mimik": 1.0}, options={"groups": 4})], "a weight for each of mimic"),
         ([Term("kd", weight={"a": 1.0})], "must be one number"),
         ([Term("kd", options={"temprature": 1.0})], "no option 'temprature'. Nearest names: temperature"),

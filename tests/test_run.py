@@ -65,7 +65,7 @@ def test_a_distillation_leaves_everything_a_run_promises(teacher, tmp_path):
     assert result["score"]["miou"] == max(vals) == result["best"]["val_miou"]
     taught_by = json.loads((teacher / rundir.RESULT).read_text())
     assert result["teacher"] == {"name": taught_by["model"], "miou": pytest.approx(taught_by["score"]["miou"])}
-    assert len(list((folder / rundir.GALLERY).iterdir())) == 6
+    assert len(list((folder / rundir.GALLERY).iterdir())) == 2 * 4 + 1  # image, truth, prediction, teacher; the index
     assert {"commit", "command", "packages", "device"} <= json.loads((folder / rundir.ENVIRONMENT).read_text()).keys()
 
     names = set(load_file(folder / rundir.STUDENT))

@@ -9,10 +9,23 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ACAMLoss": "segdistill.losses",
+    "ATLoss": "segdistill.losses",
     "AfDCDLoss": "segdistill.losses",
     "AfDCDTerms": "segdistill.losses",
+    "CIRKDLoss": "segdistill.losses",
+    "CWDLoss": "segdistill.losses",
+    "DISTLoss": "segdistill.losses",
+    "DSDLoss": "segdistill.losses",
     "Distiller": "segdistill.distill",
+    "FitNetLoss": "segdistill.losses",
+    "IFVDLoss": "segdistill.losses",
     "KDLoss": "segdistill.losses",
+    "LOSSES": "segdistill.losses",
+    "MGDLoss": "segdistill.losses",
+    "MasKDLoss": "segdistill.losses",
+    "SKDAdversarialLoss": "segdistill.losses",
+    "SKDLoss": "segdistill.losses",
     "Teacher": "segdistill.distill",
     "Term": "segdistill.terms",
     "create_model": "segdistill.models",
@@ -22,10 +35,23 @@ _HOMES = {
 }
 
 __all__ = [
+    "LOSSES",
+    "ACAMLoss",
+    "ATLoss",
     "AfDCDLoss",
     "AfDCDTerms",
+    "CIRKDLoss",
+    "CWDLoss",
+    "DISTLoss",
+    "DSDLoss",
     "Distiller",
+    "FitNetLoss",
+    "IFVDLoss",
     "KDLoss",
+    "MGDLoss",
+    "MasKDLoss",
+    "SKDAdversarialLoss",
+    "SKDLoss",
     "Teacher",
     "Term",
     "__version__",
@@ -39,7 +65,24 @@ if TYPE_CHECKING:
     from segdistill import ops
     from segdistill.build import load
     from segdistill.distill import Distiller, Teacher
-    from segdistill.losses import AfDCDLoss, AfDCDTerms, KDLoss
+    from segdistill.losses import (
+        LOSSES,
+        ACAMLoss,
+        AfDCDLoss,
+        AfDCDTerms,
+        ATLoss,
+        CIRKDLoss,
+        CWDLoss,
+        DISTLoss,
+        DSDLoss,
+        FitNetLoss,
+        IFVDLoss,
+        KDLoss,
+        MasKDLoss,
+        MGDLoss,
+        SKDAdversarialLoss,
+        SKDLoss,
+    )
     from segdistill.models import create_model, load_official
     from segdistill.terms import Term
 

@@ -51,7 +51,7 @@ def write_cells(
 def _draw(target: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """Classes (n,) and positions (n, 2) as (x, y) in [-1, 1], of pixels drawn evenly over the classes."""
     labels = target.cpu()
-    present = labels[labels != IGNORE_INDEX].unique()
+    present = labels[labels != IGNORE_INDEX].unique()  # type: ignore[no-untyped-call]
     generator = torch.Generator().manual_seed(seed)
     classes, points = [], []
     for turn in range(CELLS_PER_IMAGE if len(present) else 0):

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from segdistill import rundir
 from segdistill.engine.evaluate import Protocol, Segment, class_scores, to_device
+from segdistill.labels import ignored_color
 from segdistill.types import IGNORE_INDEX, Batch
 
 REPORTED_PACKAGES = ("segdistill", "torch", "torchvision", "timm", "accelerate", "numpy")
@@ -157,8 +158,8 @@ def write_gallery(
 
 
 def colored(ids: Tensor, colors: Sequence[tuple[int, int, int]]) -> "np.ndarray[Any, np.dtype[np.uint8]]":
-    """Class ids (H, W) as an RGB picture; ignored pixels are black."""
-    table = np.zeros((IGNORE_INDEX + 1, 3), np.uint8)
+    """Class ids (H, W) as an RGB picture; ignored pixels have a colour of no class."""
+    table = np.full((IGNORE_INDEX + 1, 3), ignored_color(colors), np.uint8)
     for index, color in enumerate(colors):
         table[index] = color
     picture: np.ndarray[Any, np.dtype[np.uint8]] = table[ids.cpu().numpy()]

@@ -17,6 +17,7 @@ from segdistill.display import (
     out,
     print_checkup,
     print_notes,
+    print_profile,
     print_result,
     print_scores,
     print_summary,
@@ -241,16 +242,17 @@ def predict(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Complete run folders.")],
+    runs: Annotated[list[Path], typer.Argument(help="Complete run folders, or the folder of a comparison.")],
     file: Annotated[Path, typer.Option("--out", help="HTML file.")] = Path("report.html"),
     markdown: Annotated[Path | None, typer.Option(help="Also write the table as Markdown.")] = None,
 ) -> None:
     """One HTML file, and a table, for one or several runs; runs of one name are seeds of one row."""
     from segdistill import rundir
-    from segdistill.reports import summarise, to_markdown, write_report
+    from segdistill.reports import read_comparison, rows_of, summarise, to_markdown, write_report
 
-    rows = summarise(runs)
-    write_report(runs, file)
+    comparison = read_comparison(runs[0]) if len(runs) == 1 and (runs[0] / rundir.COMPARISON).is_file() else None
+    rows = summarise(runs) if comparison is None else rows_of(comparison)
+    write_report([run.folder for row in rows for run in row.runs], file, comparison)
     print_summary(rows)
     if markdown is not None:
         rundir.write_text(markdown, to_markdown(rows))
@@ -278,12 +280,35 @@ def check(recipe: RecipeName, overrides: Overrides = None) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def profile(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    steps: Annotated[int, typer.Option(help="Steps that each median is over.")] = 10,
+    json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
+) -> None:
+    """What a training step costs, part by part and term by term: milliseconds, share, peak memory."""
+    from segdistill import rundir
+    from segdistill.config import load_recipe
+    from segdistill.profiling import WARM_UP
+    from segdistill.profiling import profile as measure
+
+    chosen = load_recipe(recipe, overrides or [])
+    with progress_bar() as bar:
+        task = bar.add_task(f"measuring {chosen.name}", total=WARM_UP + steps, note="")
+        measured = measure(chosen, steps=steps, advance=lambda: bar.advance(task))
+    print_profile(measured)
+    if json is not None:
+        rundir.write_json(json, measured.as_json())
+
+
 @app.command(name="list")
 def list_all() -> None:
-    """Recipes, models, data sets and losses."""
+    """Recipes, models, data sets, losses and methods of a comparison."""
     from segdistill.config import load_recipe, recipe_names
     from segdistill.data import DATASETS
     from segdistill.losses import LOSSES
+    from segdistill.methods import METHODS
     from segdistill.models import list_models
 
     columns = Column("name", no_wrap=True), Column("description")
@@ -292,7 +317,7 @@ def list_all() -> None:
         described = load_recipe(name, ["teacher.weights=RUN"] if _distils(name) else [])
         table.add_row(name, described.description)
     out.print(table)
-    for title, names in (("models", list_models()), ("data sets", DATASETS), ("losses", LOSSES)):
+    for title, names in (("models", list_models()), ("data sets", DATASETS), ("losses", LOSSES), ("methods", METHODS)):
         out.print(f"{title}: {', '.join(names)}", highlight=False)
 
 

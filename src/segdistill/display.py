@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from segdistill.compare.plan import Planned
     from segdistill.config import Recipe
     from segdistill.doctor import Checkup
+    from segdistill.profiling import Profile
     from segdistill.reports import Row
 
 SPEAKS = os.environ.get("RANK", "0") == "0"  # under torchrun one process speaks; errors come from any
@@ -88,17 +89,21 @@ def percent(value: float | None) -> str:
 
 
 def print_scores(result: dict[str, Any]) -> None:
-    """IoU of each class, mIoU, and the protocol they stand under."""
-    table = Table("class", "IoU %")
-    for name, iou in result["score"]["per_class_iou"].items():
-        table.add_row(escape(name), percent(iou))
-    out.print(table)
+    """IoU and boundary scores of each class, their means, and the protocol they stand under."""
     score = result["score"]
-    out.print(
-        f"mIoU {percent(score['miou'])} %, pixel accuracy {percent(score['pixel_accuracy'])} %",
-        highlight=False,
-    )
+    edges = score.get("boundary")
+    table = Table("class", "IoU %", *(("boundary IoU %", "boundary F %") if edges else ()))
+    for name, iou in score["per_class_iou"].items():
+        more = (percent(edges["per_class_iou"][name]), percent(edges["per_class_f"][name])) if edges else ()
+        table.add_row(escape(name), percent(iou), *more)
+    out.print(table)
+    text = f"mIoU {percent(score['miou'])} %, pixel accuracy {percent(score['pixel_accuracy'])} %"
+    if edges:
+        text += f", boundary IoU {percent(edges['iou'])} %, boundary F {percent(edges['f'])} %"
+    out.print(text, highlight=False)
     out.print(f"protocol: {result['protocol']}", highlight=False, soft_wrap=True)
+    if edges:
+        out.print(f"boundary: {edges['rule']}", highlight=False, soft_wrap=True)
 
 
 def print_result(result: dict[str, Any], run: Path) -> None:
@@ -114,23 +119,52 @@ def print_result(result: dict[str, Any], run: Path) -> None:
 
 
 def print_summary(rows: "Sequence[Row]") -> None:
-    """The table of several runs."""
+    """The table of several runs, as two: what came out, and what it cost."""
+    from rich.box import SIMPLE_HEAD
+
     from segdistill.reports import table_cells
 
-    header, cells = table_cells(rows)
-    table = Table(*(Column(name, overflow="fold") for name in header))
-    for line in cells:
-        table.add_row(*(escape(cell) for cell in line))
-    out.print(table)
+    for part in ("scores", "cost"):
+        header, cells = table_cells(rows, part)
+        columns = [
+            Column(escape(name), overflow="fold", justify="right" if i else "left") for i, name in enumerate(header)
+        ]
+        table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+        for line in cells:
+            table.add_row(*(escape(cell) for cell in line))
+        out.print(table)
 
 
 def print_notes(rows: "Sequence[Row]") -> None:
     """What the table says in a sentence, and what to know before believing it."""
     from segdistill.reports import caveats, headline
 
-    out.print(headline(rows), highlight=False, soft_wrap=True)
+    out.print(escape(headline(rows)), highlight=False, soft_wrap=True)
     for note in caveats(rows):
         out.print(f"- {escape(note)}", highlight=False, soft_wrap=True)
+
+
+def print_profile(measured: "Profile") -> None:
+    """Time, share and memory of every part of a training step."""
+    header = ("stage", "forward ms", "backward ms", "share %", "peak MiB")
+    table = Table(*(Column(name, justify="right" if position else "left") for position, name in enumerate(header)))
+    for stage in measured.stages:
+        backward = "-" if stage.backward_ms is None else f"{stage.backward_ms:.2f}"
+        memory = f"{stage.peak_bytes / 2**20:.1f}"
+        table.add_row(escape(stage.name), f"{stage.forward_ms:.2f}", backward, f"{100 * stage.share:.1f}", memory)
+    out.print(table)
+    out.print(
+        f"step {measured.step_ms:.2f} ms, its parts one by one {measured.split_ms:.2f} ms; "
+        f"peak {measured.peak_bytes / 2**20:.1f} MiB beyond weights and optimizer state",
+        highlight=False,
+        soft_wrap=True,
+    )
+    out.print(
+        f"{measured.device}, {measured.precision}, {measured.batch_size} images a step, medians over "
+        f"{measured.steps} steps",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def print_checkup(checkup: "Checkup", recipe: "Recipe") -> None:

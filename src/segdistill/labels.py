@@ -4,7 +4,7 @@ A mask on disk holds *ids*; losses and scores use contiguous *train ids* from 0;
 """
 
 import colorsys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -31,6 +31,16 @@ class ClassLabel(NamedTuple):
     train_id: int
     ignored: bool
     color: Color
+
+
+def ignored_color(colors: Iterable[Sequence[int]]) -> tuple[int, int, int]:
+    """What pixels that do not count are painted in: black, or where a class is black another colour of no class.
+
+    >>> ignored_color([(128, 64, 128)]), ignored_color([(0, 0, 0)])
+    ((0, 0, 0), (255, 255, 255))
+    """
+    taken = {tuple(color) for color in colors}
+    return next(color for grey in (0, 255, *range(1, 255)) if (color := (grey, grey, grey)) not in taken)
 
 
 @dataclass(frozen=True)

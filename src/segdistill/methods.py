@@ -37,8 +37,8 @@ the classifier (after ASPP or pyramid pooling), ``layer4`` the last of the backb
 def method_terms(name: str, recipe: Recipe) -> dict[str, dict[str, Any]]:
     """Terms of a method as plain values.
 
-    The recipe's ``methods`` section comes before the table. A term that the recipe itself has under ``terms``
-    changes the method's term of that name, key by key.
+    What a recipe says under ``terms`` changes the table's term of that name, key by key; what it says of a method
+    under ``methods`` is more special and comes last.
 
     Args:
         name: A method, or losses joined by ``+``, which stand for exactly these terms: ``cwd+mgd``.
@@ -47,18 +47,18 @@ def method_terms(name: str, recipe: Recipe) -> dict[str, dict[str, Any]]:
     Raises:
         RecipeError: If there is no such method.
     """
-    table = METHODS | {key: _plain(terms) for key, terms in recipe.methods.items()}
-    if name in table:
-        terms = table[name]
-    elif "+" in name:
-        terms = {part: _term(part, table) for part in name.split("+")}
-    else:
-        raise RecipeError(
-            f"`methods` must name known methods, or losses joined by +; got {name!r}. {nearest(name, table)} "
-            "A recipe may add its own under `methods`."
-        )
     own = _plain(recipe.terms)
-    return {key: term | own.get(key, {}) for key, term in terms.items()}
+    table = {method: {key: term | own.get(key, {}) for key, term in terms.items()} for method, terms in METHODS.items()}
+    for method, terms in recipe.methods.items():
+        table[method] = {key: own.get(key, {}) | term for key, term in _plain(terms).items()}
+    if name in table:
+        return table[name]
+    if "+" in name:
+        return {part: _term(part, table) for part in name.split("+")}
+    raise RecipeError(
+        f"`methods` must name known methods, or losses joined by +; got {name!r}. {nearest(name, table)} "
+        "A recipe may add its own under `methods`."
+    )
 
 
 def _term(name: str, table: Mapping[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def test_composes_in_a_distiller_and_every_parameter_gets_a_gradient_in_both_sta
         (lambda x: MasKDLoss(5, token_steps=0), "`token_steps` must be an integer of at least 1; got 0."),
         (lambda x: MasKDLoss(5, lr=-1), "`lr` must be a finite number above 0; got -1."),
         (lambda x: MasKDLoss(4)(x, x), "`student` must have 4 channels; got 5"),
-        (lambda x: MasKDLoss(5)(x, x), "`labels` must be given for the first 1000 calls (token_steps); got None."),
+        (lambda x: MasKDLoss(5)(x, x), "`labels` must be given for the first 200 calls (token_steps); got None."),
         (lambda x: MasKDLoss(5)(x, x, x[:, 0]), "`labels` must be integers (B, H, W) for 2 images; got torch.float32"),
         (lambda x: MasKDLoss(5).freeze(torch.zeros(8, 4)), "`tokens` must have shape (8, 5); got (8, 4)."),
         (lambda x: maskd(x, x[:1], x[0, :, 0].mT), "got batches of 2 and 1"),

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from segdistill import rundir
 from segdistill.compare.gallery import write_galleries
-from segdistill.reports import Row, read_comparison, to_csv, to_json, to_latex, to_markdown, write_report
-from segdistill.reports.comparison import rows_of
+from segdistill.compare.latency import measure_latencies
+from segdistill.reports import Row, read_comparison, rows_of, to_csv, to_json, to_latex, to_markdown, write_report
 
 TABLE = "table"
 
@@ -23,6 +23,7 @@ def conclude(folder: Path) -> list[Row]:
         RunError: If the folder holds no comparison, or no run of it is complete.
     """
     write_galleries(folder)
+    measure_latencies(folder)
     comparison = read_comparison(folder)
     rows = rows_of(comparison)
     for suffix, render in (("md", to_markdown), ("tex", to_latex), ("csv", to_csv), ("json", to_json)):

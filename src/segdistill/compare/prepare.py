@@ -43,7 +43,7 @@ def prepare(comparison: Comparison, on_log: OnLog) -> list[Planned]:
                 built.teacher.to(accelerator.device)
             try_step(built, variant.recipe, accelerator.device)
         except ValueError as error:
-            raise type(error)(f"method {variant.name}: {error}") from error if type(error) is ValueError else None
+            raise RecipeError(f"method {variant.name}: {error}") from error
     speeds, seconds = dict(known.get("seconds_per_step", {})), known.get("budget_seconds")
     variants = comparison.variants
     if comparison.budget == "time":
@@ -115,7 +115,7 @@ def _write_plan(
         "budget_seconds": seconds,
         "seconds_per_step": dict(speeds),
         "against": comparison.against,
-        "teacher": "teacher" if comparison.teacher is not None else teacher and teacher.weights,
+        "teacher": "teacher" if comparison.teacher is not None else teacher and str(Path(teacher.weights).absolute()),
         "methods": list(rows.values()),
         "recipe": comparison.recipe.model_dump(mode="json"),
     }

@@ -1,6 +1,8 @@
 """Running means of the loss and its parts, a guard against values that are not finite, clock and memory."""
 
 import contextlib
+import ctypes
+import gc
 import re
 import time
 from collections.abc import Iterator
@@ -117,7 +119,9 @@ class PeakMemory:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         else:
-            with contextlib.suppress(OSError):
+            gc.collect()
+            with contextlib.suppress(OSError, AttributeError):  # glibc alone has it, Linux alone has the file
+                ctypes.CDLL(None).malloc_trim(0)  # gives back what earlier runs of this process left
                 Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM, see proc(5)
 
     def megabytes(self) -> float | None:

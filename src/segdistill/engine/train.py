@@ -115,7 +115,7 @@ def train(
     if accelerator.is_main_process:
         for name in (rundir.METRICS, rundir.TIMING):
             rundir.drop_records_after(run / name, progress.step)
-    loop = _Loop(distiller, accelerator.prepare_model(distiller), teacher, optimizers, plan, accelerator)
+    loop = _Loop(distiller, _wrap(distiller, accelerator), teacher, optimizers, plan, accelerator)
     memory, peak_before = PeakMemory(accelerator.device), progress.peak_memory_mb
     clock = Clock(progress.seconds, progress.step, plan.batch_size)
 
@@ -249,6 +249,16 @@ class _Loop:
             teacher_output = None if self.teacher is None else self.teacher(batch.image)
             output: StepOutput = self.model(batch.image, batch.target, teacher_output, num_valid=num_valid)
         return output
+
+
+def _wrap(distiller: Distiller, accelerator: Accelerator) -> nn.Module:
+    """The distiller as the processes share it, without sending buffers that are equal anyway at every step."""
+    if accelerator.num_processes > 1:
+        equal = [path for path, module in distiller.named_modules() if getattr(module, "same_in_all_processes", False)]
+        names = [name for name, _ in distiller.named_buffers() if name.rpartition(".")[0] in equal]
+        distiller._ddp_params_and_buffers_to_ignore = names  # type: ignore[assignment]  # what DDP looks for
+    wrapped: nn.Module = accelerator.prepare_model(distiller)
+    return wrapped
 
 
 def step_seed(seed: int, step: int, process: int) -> int:

@@ -168,7 +168,7 @@ class MasKDLoss(nn.Module):
     calls: Tensor
     frozen: Tensor
 
-    def __init__(self, num_classes: int, *, num_masks: int = 8, token_steps: int = 1000, lr: float = 0.1) -> None:
+    def __init__(self, num_classes: int, *, num_masks: int = 8, token_steps: int = 200, lr: float = 0.1) -> None:
         super().__init__()
         check_count("num_classes", num_classes)
         check_count("num_masks", num_masks)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import NamedTuple
 
-from segdistill.reports.charts import main_rows
-from segdistill.reports.figures_classes import alone_of, class_table
+from segdistill.metrics.paired import Paired
+from segdistill.reports.charts import alone_of, main_rows
+from segdistill.reports.figures_classes import class_table
 from segdistill.reports.figures_confusion import confusions
-from segdistill.reports.formats import duration, percent
-from segdistill.reports.table import Paired, Row
+from segdistill.reports.table import Row
+from segdistill.reports.units import duration, percent, points
 
 
 class Answer(NamedTuple):
@@ -41,18 +42,18 @@ def _help(row: Row) -> Answer | None:
     if row.gain is None:
         return Answer("How good is it?", f"{percent(row.miou)} % mIoU", [f"{row.name}, {_seeds(len(row.runs))}"])
     pair = row.vs_alone
-    points = f"{100 * (pair.mean if pair else row.gain):+.2f} points"
+    change = f"{points(pair.mean if pair else row.gain)} points"
     if pair is None or pair.low is None:
-        verdict = f"Undecided: {points}"
+        verdict = f"Undecided: {change}"
     elif pair.decided:
-        verdict = f"{'Yes' if pair.mean > 0 else 'No'}: {points}"
+        verdict = f"{'Yes' if pair.mean > 0 else 'No'}: {change}"
     else:
-        verdict = f"Within noise: {points}"
+        verdict = f"Within noise: {change}"
     lines = [f"{row.name}: {percent(row.miou)} % mIoU; student alone: {percent(row.alone_miou)} %"]
     if pair is not None:
         lines.append(f"Against the student alone {interval(pair)}")
     if row.vs_other is not None:
-        lines.append(f"Against the chosen method {100 * row.vs_other.mean:+.2f}, {interval(row.vs_other)}")
+        lines.append(f"Against {row.against} {points(row.vs_other.mean)} points, {interval(row.vs_other)}")
     return Answer("Did it help?", verdict, lines)
 
 
@@ -60,7 +61,7 @@ def interval(pair: Paired) -> str:
     """The interval of a paired difference in words."""
     if pair.low is None or pair.high is None:
         return "at one seed, which decides nothing"
-    return f"{pair.confidence:.0%} interval {100 * pair.low:+.2f} to {100 * pair.high:+.2f}, {_seeds(pair.n)}"
+    return f"{100 * pair.confidence:.0f} % interval {points(pair.low)} to {points(pair.high)}, {_seeds(pair.n)}"
 
 
 def _cost(row: Row, alone: Row | None, teacher: Row | None) -> Answer | None:

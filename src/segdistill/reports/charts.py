@@ -6,11 +6,12 @@ Plotly takes some of HTML for markup. Traces of a row carry its number in ``meta
 
 from collections.abc import Sequence
 from html import escape
+from math import isfinite
 from statistics import mean
 from typing import Any, NamedTuple, TypeAlias
 
 from segdistill.reports.read import Curve
-from segdistill.reports.table import KIND_NAMES, Row, best_distilled
+from segdistill.reports.table import KIND_NAMES, Row, best_distilled, rival
 
 Figure: TypeAlias = dict[str, Any]
 """``{"data": [trace, ...], "layout": {...}}``."""
@@ -41,11 +42,24 @@ class Look(NamedTuple):
     main: bool
 
 
+def alone_of(rows: Sequence[Row], row: Row) -> int | None:
+    """Number of the row that a distilled row is held against; None for other rows, or if it is not there."""
+    alone = rival(row, rows) if row.kind == "distilled" else None
+    return next((index for index, other in enumerate(rows) if other is alone), None)
+
+
 def main_rows(rows: Sequence[Row]) -> list[int]:
-    """Numbers of the rows to highlight: the first teacher, the first student alone, the best distilled row."""
-    best = best_distilled(rows) or next((row for row in rows if row.kind == "distilled"), None)
-    first = {row.kind: row for row in reversed(rows) if row.kind != "distilled"}
-    return [index for index, row in enumerate(rows) if row is best or row is first.get(row.kind)]
+    """Numbers of the rows to highlight: the teacher, the best distilled row, and the student alone it is compared with.
+
+    Of rows that nothing is distilled in, the first of each kind. In the order of the rows: the last one is what the
+    report is about.
+    """
+    best = best_distilled(rows) or next((row for row in rows if row.kind == "distilled" and row.runs), None)
+    chosen: dict[str, int] = {row.kind: index for index, row in reversed([*enumerate(rows)]) if row.runs}
+    if best is not None:
+        alone = alone_of(rows, best)
+        chosen |= {"distilled": rows.index(best)} | ({} if alone is None else {"student": alone})
+    return sorted(chosen.values())
 
 
 def looks(rows: Sequence[Row]) -> list[Look]:
@@ -57,9 +71,7 @@ def looks(rows: Sequence[Row]) -> list[Look]:
             made.append(Look(COLORS[row.kind], "solid", SYMBOLS[row.kind], True))
             continue
         dash = DASHES[others // len(MORE_COLORS) % len(DASHES)]
-        made.append(
-            Look(MORE_COLORS[others % len(MORE_COLORS)], dash, MORE_SYMBOLS[others % len(MORE_SYMBOLS)], False)
-        )
+        made.append(Look(MORE_COLORS[others % len(MORE_COLORS)], dash, MORE_SYMBOLS[others % len(MORE_SYMBOLS)], False))
         others += 1
     return made
 
@@ -102,8 +114,8 @@ def points(curve: Sequence[tuple[float, float]]) -> dict[str, list[Any]]:
 
 
 def numbers(values: Any) -> list[Any]:
-    """Numbers of five digits; None stays None, a hole in the line."""
-    return [None if value is None else float(f"{float(value):.5g}") for value in values]
+    """Numbers of five digits; what is None or not finite becomes None, a hole in the line."""
+    return [None if value is None or not isfinite(value) else float(f"{float(value):.5g}") for value in values]
 
 
 def line(curve: Sequence[tuple[float, float]], name: str, color: str, dash: str = "solid", **trace: Any) -> Figure:
@@ -189,6 +201,7 @@ def heat_map(
     """
     axis = {"type": "category", "showgrid": False, "ticks": ""}
     drawn = figure(None, None, height=height, xaxis={**axis, "side": "top", "tickangle": -45}, yaxis=axis)
+    drawn["layout"]["margin"] |= {"t": 60, "b": 8}
     trace = {"type": "heatmap", "x": x, "y": y, "z": z, "xgap": 1, "ygap": 1, "hovertemplate": hover, **color}
     trace |= {"showscale": False} | ({"texttemplate": cell, "textfont": {"size": 11}} if cell else {})
     drawn["data"].append(trace)

@@ -20,23 +20,27 @@ from segdistill.reports.charts import (
     thin,
 )
 from segdistill.reports.read import Run, curve
-from segdistill.reports.table import Row
+from segdistill.reports.table import KIND_NAMES, Row
 
-LEGEND = {"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0}
-"""Below the figure, where it takes no width."""
+LEGEND = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0}
+"""Above the figure, where it takes no width."""
 
 
-def cost_figure(rows: Sequence[Row], cost: Literal["ms_per_image", "seconds"]) -> Figure | None:
+def cost_figure(
+    rows: Sequence[Row], cost: Literal["ms_per_image", "seconds"], *, teachers: bool = True
+) -> Figure | None:
     """MIoU in per cent over a cost, a marker per row, bars of one standard deviation over seeds in both directions.
 
     Args:
         rows: The rows.
         cost: ``"ms_per_image"``, latency of one image; ``"seconds"``, wall-clock time of training, in minutes here.
+        teachers: Draw teachers too. They lie so far off that the students next to them lie on top of each other.
     """
     scale, title = (1.0, "milliseconds per image") if cost == "ms_per_image" else (60.0, "minutes of training")
-    drawn = figure(title, "mIoU, %", xaxis={"rangemode": "tozero"})
-    means = [getattr(row, cost) for row in rows]
-    widest = max((x for x in means if x is not None), default=0.0)
+    drawn = figure(title, "mIoU, %", xaxis={"rangemode": "tozero"} if teachers else {})
+    means = [getattr(row, cost) if teachers or row.kind != "teacher" else None for row in rows]
+    known = [x for x in means if x is not None]
+    middle = (max(known) + (0 if teachers else min(known))) / 2 if known else 0.0
     for index, (row, look, x) in enumerate(zip(rows, looks(rows), means, strict=True)):
         if x is None or row.miou is None:
             continue
@@ -48,8 +52,8 @@ def cost_figure(rows: Sequence[Row], cost: Literal["ms_per_image", "seconds"]) -
             "x": numbers([x / scale]),
             "y": numbers([100 * row.miou]),
             "name": text(row_label(row)),
-            "text": [f"<b>{text(row.name)}</b>"],
-            "textposition": "middle left" if x > widest / 2 else "middle right",
+            "text": [f"<b>{text(KIND_NAMES[row.kind] if row.kind == 'student' else row.name)}</b>"],
+            "textposition": "middle left" if x > middle else "middle right",
             "hovertemplate": f"%{{y:.2f}} % mIoU, %{{x:.4~g}} {title}",
             "marker": marker,
             "meta": index,

@@ -7,12 +7,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from segdistill.reports import embedding
+from segdistill.reports.cells import Array, Cells, feature_of
 from segdistill.reports.charts import Figure, figure, line, looks, numbers, row_label, text
 from segdistill.reports.table import Row
 
 CLASS_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#A89B00")
 CLASS_SYMBOLS = ("circle", "x", "triangle-up", "square")
 _OTHER = "#9aa3ab"
+
+
+DISTANCE = (
+    "What a linear map of a student's cells cannot tell of the teacher's: 0 nothing, 1 everything. Boxes hold the "
+    "middle half of the cells, whiskers 90 %; first seed."
+)
+SIMILARITY = "Cosines between the cells of one image, first seed: the closer to the teacher's line, the more alike."
 
 
 class ClassLook(NamedTuple):
@@ -34,6 +43,59 @@ def class_looks(names: Sequence[str], classes: NDArray[np.int64]) -> dict[int, C
         )
         for place, index in enumerate(frequent)
     }
+
+
+def embedding_figures(rows: Sequence[Row]) -> tuple[dict[int, tuple[str, Figure]], list[ClassLook]]:
+    """A t-SNE map per row, of its first seed that has features, and the looks of the classes in all of them.
+
+    Returns:
+        By number of the row (-1 for a teacher that is no row) its label and its figure; and the legend.
+    """
+    found = {index: cells for index, row in enumerate(rows) if (cells := _cells(row)) is not None}
+    shown = {index: (row_label(rows[index]), feature_of(cells, "student", "head")) for index, cells in found.items()}
+    if found and not any(rows[index].kind == "teacher" for index in found):
+        taught = next((cells for cells in found.values() if feature_of(cells, "teacher", "head") is not None), None)
+        if taught is not None:
+            shown = {-1: ("teacher", feature_of(taught, "teacher", "head"))} | shown
+            found[-1] = taught
+    names = next((run.result.labels.names for row in rows for run in row.runs if run.result.labels), [])
+    classes = [cells["class"] for cells in found.values()]
+    styles = class_looks(names, np.concatenate(classes)) if classes else {}
+    return {
+        index: (label, map_figure(embedding.tsne(features), found[index]["class"], styles))
+        for index, (label, features) in shown.items()
+        if features is not None
+    }, list(styles.values())
+
+
+def distance_figure(rows: Sequence[Row]) -> Figure | None:
+    """How far the cells of each student lie from the teacher's (Af-DCD paper, Figure 4a, as `embedding` reads it)."""
+    found = [_cells(row) for row in rows]
+    taught = next((cells for cells in found if cells and feature_of(cells, "teacher", "layer4") is not None), None)
+    values: list[Array | None] = [None] * len(rows)
+    for index, (row, cells) in enumerate(zip(rows, found, strict=True)):
+        if cells is None or taught is None or row.kind == "teacher":
+            continue
+        own, teacher = (feature_of(cells, role, "layer4") for role in ("student", "teacher"))
+        if teacher is None and all(np.array_equal(cells[key], taught[key]) for key in ("class", "image")):
+            teacher = feature_of(taught, "teacher", "layer4")  # a student alone has none, but its cells are the same
+        if own is not None and teacher is not None:
+            values[index] = embedding.distances(own, teacher, cells["image"])
+    return box_figure(rows, values, "distance to the teacher")
+
+
+def similarity_figure(rows: Sequence[Row]) -> Figure | None:
+    """How alike the cells of one image are to each other (Af-DCD paper, Figure 4b, as `embedding` reads it)."""
+    values: list[Array | None] = []
+    for row in rows:
+        cells = _cells(row)
+        own = feature_of(cells, "student", "layer4") if cells else None
+        values.append(None if cells is None or own is None else embedding.self_similarity(own, cells["image"]))
+    return density_figure(rows, values, "cosine")
+
+
+def _cells(row: Row) -> Cells | None:
+    return next((run.analysis for run in row.runs if run.analysis), None)
 
 
 def map_figure(places: NDArray[Any], classes: NDArray[np.int64], styles: dict[int, ClassLook]) -> Figure:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Literal, TypeAlias
 
-from segdistill.reports.charts import Figure, figure, heat_map, looks, main_rows, numbers, row_label, text
+from segdistill.reports.charts import Figure, alone_of, figure, heat_map, looks, main_rows, numbers, row_label, text
 from segdistill.reports.read import Run
 from segdistill.reports.table import Row
 
@@ -29,14 +29,6 @@ def class_table(rows: Sequence[Row], measure: Measure = "IoU") -> ClassTable:
     return table if any(value is not None for line in table.values() for value in line) else {}
 
 
-def alone_of(rows: Sequence[Row], row: Row) -> int | None:
-    """Number of the row a distilled row is compared with: the same network, alone, under the same protocol."""
-    if row.kind != "distilled":
-        return None
-    kin = (i for i, r in enumerate(rows) if (r.kind, r.model, r.protocol) == ("student", row.model, row.protocol))
-    return next(kin, None)
-
-
 def class_figure(rows: Sequence[Row], measure: Measure = "IoU") -> Figure | None:
     """Scores by class in per cent, lowest of the best row first; a line leads from the student alone to the best.
 
@@ -49,9 +41,8 @@ def class_figure(rows: Sequence[Row], measure: Measure = "IoU") -> Figure | None
     focus = main[-1]
     names = sorted(table, key=lambda name: -(table[name][focus] or 0.0))
     labels = [text(name) for name in names]
-    drawn = figure(
-        f"{measure}, %", None, height=90 + 24 * len(names), yaxis={"type": "category"}, hovermode="y unified"
-    )
+    order = {"type": "category", "categoryorder": "array", "categoryarray": labels, "range": [-0.7, len(labels) - 0.3]}
+    drawn = figure(f"{measure}, %", None, height=90 + 24 * len(names), yaxis=order, hovermode="y unified")
     base = alone_of(rows, rows[focus])
     for color, up in ((_GAIN, True), (_LOSS, False)) if base is not None else ():
         x, y = [], []
@@ -101,7 +92,7 @@ def difference_figure(rows: Sequence[Row], measure: Measure = "IoU") -> Figure |
         "%{z:+.1f}",
         "%{y}, %{x}: %{z:+.2f} points<extra></extra>",
         {"colorscale": _DIFFERENCES, "zmin": -largest, "zmax": largest},
-        height=110 + 24 * len(names) + 4 * max(len(rows[index].name) for index, _ in columns),
+        height=80 + 24 * len(names) + 4 * min(60, max(len(rows[index].name) for index, _ in columns)),
     )
 
 

@@ -41,7 +41,7 @@ def confusion_figure(row: Row) -> Figure | None:
                 if i != j:
                     wrong[j] += _rate(matrix[i][j], totals[i])
         kept = sorted(sorted(kept, key=lambda index: -wrong[index])[:MOST_CLASSES])
-    labels = [f"{text(names[index])}" for index in kept]
+    labels = [text(names[index]) for index in kept]
     shares = [numbers(100 * _rate(matrix[i][j], totals[i]) if totals[i] else None for j in kept) for i in kept]
     drawn = heat_map(
         labels,
@@ -53,7 +53,7 @@ def confusion_figure(row: Row) -> Figure | None:
         height=110 + 26 * len(kept),
     )
     drawn["layout"]["xaxis"]["title"] = {"text": "predicted"}
-    drawn["layout"]["yaxis"]["title"] = {"text": "truth"}
+    drawn["layout"]["yaxis"]["title"] = {"text": "truth", "standoff": 10}
     return drawn
 
 
@@ -82,7 +82,7 @@ def mistakes_figure(row: Row, most: int = 15) -> Figure | None:
     shown = confusions(row)[:most][::-1]
     if not shown:
         return None
-    drawn = figure("% of the pixels of the true class", None, height=90 + 26 * len(shown))
+    drawn = figure("% of the true class", None, height=90 + 26 * len(shown))
     labels = [f"{text(truth)} → {text(predicted)}" for truth, predicted, _, _ in shown]
     drawn["data"].append(
         {
@@ -91,7 +91,7 @@ def mistakes_figure(row: Row, most: int = 15) -> Figure | None:
             "x": numbers(100 * share for _, _, share, _ in shown),
             "y": labels,
             "customdata": numbers(100 * part for *_, part in shown),
-            "marker": {"color": _LOSS},
+            "marker": {"color": "#D55E00"},
             "hovertemplate": "%{y}: %{x:.1f} % of its pixels, %{customdata:.1f} % of all mistakes<extra></extra>",
         }
     )

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segdistill import rundir
-from segdistill.reports.charts import main_rows, row_label
-from segdistill.reports.figures_classes import alone_of
+from segdistill.labels import ignored_color
+from segdistill.reports.charts import alone_of, main_rows, row_label
 from segdistill.reports.read import GallerySample, Run
 from segdistill.reports.table import Row
 from segdistill.rundir import RunError
+
+Color = tuple[int, int, int]
 
 _MOST_SAMPLES = 12
 _WIDTHS = (480, 384, 288, 208, 144)  # pixels; the first at which all pictures fit into the budget is taken
@@ -60,7 +62,7 @@ class Sample(NamedTuple):
     Attributes:
         name: Of the image.
         image: The photograph.
-        truth: Its classes; ignored pixels are black.
+        truth: Its classes; ignored pixels have a colour of no class.
         predictions: One per row that has it.
         spread: Points between the best and the worst student; None if fewer than two are known.
         gain: Points that the best distilled row gained on the student alone; None if it is not known.
@@ -108,19 +110,21 @@ def _sample(path: Path, rows: Sequence[Row], folders: Sequence[Path | None], wid
     made: dict[int, Prediction] = {}
     scores = [_score(row.runs[0], int(number)) if row.runs else None for row in rows]
     main = main_rows(rows)
+    tables = (run.result.labels for row in rows for run in row.runs)
+    ignored = ignored_color(next((table.colors for table in tables if table), []))
     for index, (row, folder) in enumerate(zip(rows, folders, strict=True)):
         if folder is None or not _same(folder / path.name, image):
             continue
         mask = folder / f"prediction_{number}.png"
         if mask.is_file():
-            made[index] = _prediction(row_label(row), _open(mask), truth, width)._replace(
+            made[index] = _prediction(row_label(row), _open(mask), truth, ignored, width)._replace(
                 miou=scores[index], gain=_points(rows, scores, index), main=index in main
             )
     if not any(row.kind == "teacher" for row in rows):
         foreign = (f / f"teacher_{number}.png" for i, f in enumerate(folders) if f is not None and i in made)
         mask = next((mask for mask in foreign if mask.is_file()), Path())
         if mask.is_file():
-            made[-1] = _prediction("teacher", _open(mask), truth, width)
+            made[-1] = _prediction("teacher", _open(mask), truth, ignored, width)
     students = [score for i in made if i >= 0 and rows[i].kind != "teacher" and (score := scores[i]) is not None]
     best = main[-1] if main else 0
     return Sample(
@@ -133,8 +137,8 @@ def _sample(path: Path, rows: Sequence[Row], folders: Sequence[Path | None], wid
     )
 
 
-def error_map(truth: Image.Image, prediction: Image.Image) -> Image.Image:
-    """Where two pictures of classes differ, in three colours; pixels that are black in the truth do not count.
+def error_map(truth: Image.Image, prediction: Image.Image, ignored: Color = (0, 0, 0)) -> Image.Image:
+    """Where two pictures of classes differ, in three colours; pixels of the colour ``ignored`` do not count.
 
     >>> truth, prediction = Image.new("RGB", (2, 1), (9, 9, 9)), Image.new("RGB", (2, 1), (9, 9, 9))
     >>> truth.putpixel((0, 0), (0, 0, 0)); prediction.putpixel((1, 0), (1, 2, 3))
@@ -145,12 +149,13 @@ def error_map(truth: Image.Image, prediction: Image.Image) -> Image.Image:
         prediction = prediction.resize(truth.size, Image.Resampling.NEAREST)
     first, second = np.asarray(truth), np.asarray(prediction)
     wrong = (first != second).any(-1).astype(np.uint8)
-    wrong[~first.any(-1)] = 2
+    wrong[(first == ignored).all(-1)] = 2
     return Image.fromarray(np.array([RIGHT, WRONG, IGNORED], np.uint8)[wrong])
 
 
-def _prediction(title: str, mask: Image.Image, truth: Image.Image, width: int) -> Prediction:
-    return Prediction(title, _mask(mask, width), _mask(error_map(truth, mask), width), None, None, True)
+def _prediction(title: str, mask: Image.Image, truth: Image.Image, ignored: Color, width: int) -> Prediction:
+    errors = error_map(truth, mask, ignored)
+    return Prediction(title, _mask(mask, width), _mask(errors, width), None, None, True)
 
 
 def _score(run: Run, number: int) -> float | None:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from segdistill.reports.charts import row_label
-from segdistill.reports.formats import duration, percent
-from segdistill.reports.read import Comparison, Run
+from segdistill.reports.comparison import Comparison
+from segdistill.reports.read import Run
 from segdistill.reports.table import Row
+from segdistill.reports.units import duration, percent
 
 _LONGEST_RECIPE = 20_000  # characters
 

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,11 +18,15 @@ from plotly.offline import get_plotlyjs
 from segdistill import rundir
 from segdistill.reports.answers import answers
 from segdistill.reports.charts import Look, looks
+from segdistill.reports.comparison import Comparison, rows_of
+from segdistill.reports.formats import table_cells
 from segdistill.reports.gallery import Sample, make_gallery
 from segdistill.reports.how import how
-from segdistill.reports.read import Comparison, Labels, Run, read_runs
-from segdistill.reports.sections import costs, sections
-from segdistill.reports.table import Row, best_distilled, caveats, headline, make_rows
+from segdistill.reports.read import Labels, read_runs
+from segdistill.reports.sections import Cell, costs, sections
+from segdistill.reports.table import KIND_NAMES, Row, best_distilled, make_rows
+from segdistill.reports.units import percent
+from segdistill.reports.verdict import caveats, headline
 
 _DASHES = {"dash": "6 4", "dot": "2 3", "dashdot": "7 3 2 3"}
 _SYMBOLS = {  # as Plotly draws them, around (15, 6)
@@ -73,8 +77,7 @@ def write_report(runs: Sequence[Path], path: Path, comparison: Comparison | None
     Raises:
         RunError: If a folder is not a complete run, or a file of it is damaged.
     """
-    read = read_runs(runs)
-    rows = make_rows(read)
+    rows = rows_of(comparison) if comparison else make_rows(read_runs(runs))
     rundir.write_text(Path(path), _render(rows, comparison))
     return Path(path)
 
@@ -110,6 +113,28 @@ def _render(rows: Sequence[Row], comparison: Comparison | None) -> str:
 
 def _asset(name: str) -> str:
     return resources.files("segdistill.reports").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _table(rows: Sequence[Row]) -> tuple[list[str], list[Line]]:
+    header, cells = table_cells(rows)
+    best = best_distilled(rows)
+    students = {row.model for row in rows if row.kind != "teacher"}
+    lines = []
+    for row, look, line in zip(rows, looks(rows), cells, strict=True):
+        network = row.model if row.kind != "distilled" or len(students) > 1 else ""
+        kind = row.method or (KIND_NAMES[row.kind] if row.name != KIND_NAMES[row.kind] else "")
+        about = ", ".join(filter(None, (kind, network)))
+        lines.append(Line(row, look, about, [Cell(text, _number(text)) for text in line], row is best))
+    return header, lines
+
+
+def _number(text: str) -> str | float:
+    """What a cell is sorted by: the number it begins with, else its text; nothing for a dash."""
+    first = text.split()[0].replace(",", "") if text.split() else ""
+    try:
+        return float(first)
+    except ValueError:
+        return "" if text == "-" else text
 
 
 def _gap(row: Row | None) -> Gap | None:

@@ -5,7 +5,7 @@ A part without data is left out; so is a figure.
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from markupsafe import Markup
 
@@ -13,8 +13,8 @@ from segdistill.reports import figures, figures_analysis, figures_classes, figur
 from segdistill.reports.charts import Figure, main_rows, row_label
 from segdistill.reports.figures_analysis import ClassLook
 from segdistill.reports.figures_classes import MOST_CLASSES, Measure
-from segdistill.reports.formats import percent
 from segdistill.reports.table import Row
+from segdistill.reports.units import percent
 
 MEASURES: tuple[Measure, ...] = ("IoU", "boundary IoU", "boundary F")
 
@@ -90,11 +90,21 @@ def sections(rows: Sequence[Row]) -> list[Section]:
 
 def costs(rows: Sequence[Row]) -> list[Chart]:
     """The plots of quality over cost, part of the first screen."""
-    use = "Higher and further left is better. Bars: one standard deviation over seeds."
-    return [
-        *_chart("Quality over cost in use", use, [("", figures.cost_figure(rows, "ms_per_image"))]),
-        *_chart("Quality over cost of training", use, [("", figures.cost_figure(rows, "seconds"))]),
+    text = "Higher and further left is better. Bars: one standard deviation over seeds."
+    if len(rows) < 2:
+        return []  # a single point shows nothing that the table does not
+    taught = len({row.kind == "teacher" for row in rows}) > 1
+    charts: list[Chart] = []
+    plots: list[tuple[str, Literal["ms_per_image", "seconds"]]] = [
+        ("Quality over cost in use", "ms_per_image"),
+        ("Quality over cost of training", "seconds"),
     ]
+    for title, cost in plots:
+        every, students = (figures.cost_figure(rows, cost, teachers=teachers) for teachers in (True, False))
+        choices = [("all", every), ("students", students)] if taught else [("all", every)]
+        chosen = 1 if taught and students and cost == "seconds" else 0
+        charts += _chart(title, text, choices, choose="Rows", chosen=chosen)
+    return charts
 
 
 def _training(rows: Sequence[Row]) -> Section:
@@ -102,7 +112,7 @@ def _training(rows: Sequence[Row]) -> Section:
     over = [("step", figures.miou_figure(rows)), ("training time", figures.miou_figure(rows, "time"))]
     loss = "Cross-entropy with the labels alone, so that runs with and without distillation can be compared."
     charts = [
-        *_chart("Validation mIoU", bands, over, choose="over"),
+        *_chart("Validation mIoU", bands, over, choose="Over"),
         *_chart("Task loss", loss, [("", figures.loss_figure(rows))]),
     ]
     return Section("training", "While training", "", charts)
@@ -112,22 +122,21 @@ def _classes(rows: Sequence[Row]) -> Section:
     tables = {measure: figures_classes.class_table(rows, measure) for measure in MEASURES}
     count = len(tables["IoU"])
     some = f" The {MOST_CLASSES} classes of {count} that differ most." if count > MOST_CLASSES else ""
-    score = "Blue strokes are gains of the best distilled row on the student alone, orange ones losses." + some
-    gain = "Points gained (blue) or lost (orange) against the student alone, means over seeds." + some
     columns = sum(row.kind == "distilled" for row in rows)
+    strokes = "Blue strokes are gains of the best distilled row on the student alone, orange ones losses."
+    score = (strokes if columns else "Lowest first.") + some
+    gain = "Points gained (blue) or lost (orange) against the student alone, means over seeds." + some
     wide = columns > 5
+    scores = [(measure, figures_classes.class_figure(rows, measure)) for measure in MEASURES]
+    gains = [(measure, figures_classes.difference_figure(rows, measure)) for measure in MEASURES]
     charts = [
+        *_chart("Scores of the classes", score, scores, choose="Measure", wide=wide),
         *_chart(
-            "Scores of the classes", score, [(m, figures_classes.class_figure(rows, m)) for m in MEASURES],
-            choose="measure", wide=wide,
+            "Difference to the student alone", gain, gains, choose="Measure", wide=wide, min_width=120 + 44 * columns
         ),
-        *_chart(
-            "Difference to the student alone", gain, [(m, figures_classes.difference_figure(rows, m)) for m in MEASURES],
-            choose="measure", wide=wide, min_width=120 + 44 * columns,
-        ),
-    ]  # fmt: skip
-    rules = dict.fromkeys(run.result.score.boundary.rule for row in rows for run in row.runs
-                          if run.result.score and run.result.score.boundary)  # fmt: skip
+    ]
+    boundaries = [run.result.score.boundary for row in rows for run in row.runs if run.result.score]
+    rules = dict.fromkeys(boundary.rule for boundary in boundaries if boundary and boundary.rule)
     lines = [
         Table(
             f"{measure} of each class as a table, %",
@@ -137,18 +146,26 @@ def _classes(rows: Sequence[Row]) -> Section:
         for measure, table in tables.items()
         if table
     ]
-    text = " ".join(f"Boundary scores: {rule}" for rule in rules if rule)
+    text = " ".join(f"Boundary scores: {rule}." for rule in rules)
     return Section("classes", "Where it gains and where it fails", text, charts, lines)
 
 
 def _confusions(rows: Sequence[Row]) -> Section:
     matrix = "A line is a true class, its cells the share of its pixels, in %, that were given to each class."
-    many = any(found and len(found[0]) > MOST_CLASSES for found in map(figures_confusion.confusion, rows))
-    matrix += f" The {MOST_CLASSES} classes that take part in most mistakes." if many else ""
+    count = max((len(found[0]) for row in rows if (found := figures_confusion.confusion(row))), default=0)
+    matrix += f" The {MOST_CLASSES} classes that take part in most mistakes." if count > MOST_CLASSES else ""
+    wide = count > 20
     bars = "True class → predicted class, by the share of the true class's pixels."
     charts = [
-        *_by_row("Confusion matrix", matrix, rows, figures_confusion.confusion_figure, min_width=420),
-        *_by_row("Largest confusions", bars, rows, figures_confusion.mistakes_figure),
+        *_by_row(
+            "Confusion matrix",
+            matrix,
+            rows,
+            figures_confusion.confusion_figure,
+            wide,
+            160 + 22 * min(count, MOST_CLASSES),
+        ),
+        *_by_row("Largest confusions", bars, rows, figures_confusion.mistakes_figure, wide),
     ]
     return Section("confusion", "What is taken for what", "", charts)
 
@@ -185,12 +202,18 @@ def _likeness(rows: Sequence[Row]) -> Section:
 
 
 def _by_row(
-    title: str, caption: str, rows: Sequence[Row], draw: Callable[[Row], Figure | None], min_width: int = 0
+    title: str,
+    caption: str,
+    rows: Sequence[Row],
+    draw: Callable[[Row], Figure | None],
+    wide: bool = False,
+    min_width: int = 0,
 ) -> list[Chart]:
+    """A chart with a choice for every row that has data; the row the report is about is shown first."""
     drawn = [(row, figure) for row in rows if (figure := draw(row)) is not None]
     main = main_rows([row for row, _ in drawn])
     choices = [(row_label(row), figure) for row, figure in drawn]
-    return _chart(title, caption, choices, choose="row", chosen=main[-1] if main else 0, min_width=min_width)
+    return _chart(title, caption, choices, choose="Row", chosen=main[-1] if main else 0, wide=wide, min_width=min_width)
 
 
 def _chart(

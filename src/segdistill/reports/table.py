@@ -1,17 +1,42 @@
-"""Run folders to rows: one row a method, seeds averaged, the share of the teacher's gap that was closed."""
+"""Runs to rows: one row a method, seeds averaged, differences paired by seed, the share of the teacher's gap closed."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any, NamedTuple
 
 from segdistill.metrics.gap import gap_closed
+from segdistill.metrics.paired import Paired, paired
 from segdistill.reports.read import Kind, Run, read_runs
 
 KIND_NAMES: dict[Kind, str] = {"teacher": "teacher", "student": "student alone", "distilled": "distilled"}
-TERM_NAMES = {"af_dcd": "Af-DCD", "kd": "KD", "cwd": "CWD", "mgd": "MGD", "cirkd": "CIRKD", "dist": "DIST"}
+TERM_NAMES = {
+    "acam": "ACAM",
+    "af_dcd": "Af-DCD",
+    "at": "AT",
+    "cirkd": "CIRKD",
+    "cwd": "CWD",
+    "dist": "DIST",
+    "dsd": "DSD",
+    "fitnet": "FitNet",
+    "ifvd": "IFVD",
+    "kd": "KD",
+    "maskd": "MasKD",
+    "mgd": "MGD",
+    "skd": "SKD",
+    "skd_adversarial": "SKD adversarial",
+}
 
 _ORDER = list(KIND_NAMES)
+
+
+class Failure(NamedTuple):
+    """A run that could not be finished: the row it belongs to, and why."""
+
+    name: str
+    kind: Kind
+    error: str
 
 
 @dataclass(frozen=True)
@@ -23,107 +48,174 @@ class Row:
         kind: ``"teacher"``, ``"student"`` (alone) or ``"distilled"``.
         model: Name of the trained network.
         method: The terms of a distillation, for example ``"KD + Af-DCD"``; empty for the others.
-        runs: One per seed.
+        runs: One per seed; empty if all failed.
+        failed: Why, of each run that failed.
         protocol: How the score was measured; None without a score.
         miou: Mean over seeds, in [0, 1]; None without a score.
         miou_std: Sample standard deviation over seeds; None for one seed.
+        boundary_iou: Mean over seeds of the IoU along borders, in [0, 1].
+        boundary_f: Mean over seeds of the F-score of borders, in [0, 1].
         alone_miou: Score of the same network trained alone, under the same protocol, if it is among the runs;
-            of several, the best.
+            of several, the best. Mean over the seeds that both have, or over all if they share none: the mean over
+            others would let the choice of seeds pass for an effect of the method.
+        vs_alone: Difference to it at equal seeds; None if it is not there or shares no seed.
+        against: Name of the method that `vs_other` is the difference to; None without one.
+        vs_other: Difference to it at equal seeds.
         teacher_miou: Score of the teacher that taught it, or of the only teacher among the runs.
-        gap_closed: (distilled - alone) / (teacher - alone); None unless all are known and the teacher leads.
+        gap_closed: gain / (teacher - alone); None unless all are known and the teacher leads.
         params: Number of parameters.
         ms_per_image: Mean latency of one image, milliseconds.
-        seconds: Mean wall-clock time of training.
+        steps: Mean number of training steps.
+        seconds: Mean wall-clock time of training, validation left out.
+        images_per_s: Mean speed of training.
+        peak_memory_mb: Largest memory of training.
     """
 
     name: str
     kind: Kind
-    model: str
-    method: str
-    runs: tuple[Run, ...]
-    protocol: str | None
-    miou: float | None
-    miou_std: float | None
-    alone_miou: float | None
-    teacher_miou: float | None
-    gap_closed: float | None
-    params: float | None
-    ms_per_image: float | None
-    seconds: float | None
+    model: str = ""
+    method: str = ""
+    runs: tuple[Run, ...] = ()
+    failed: tuple[str, ...] = ()
+    protocol: str | None = None
+    miou: float | None = None
+    miou_std: float | None = None
+    boundary_iou: float | None = None
+    boundary_f: float | None = None
+    alone_miou: float | None = None
+    vs_alone: Paired | None = None
+    against: str | None = None
+    vs_other: Paired | None = None
+    teacher_miou: float | None = None
+    gap_closed: float | None = None
+    params: float | None = None
+    ms_per_image: float | None = None
+    steps: float | None = None
+    seconds: float | None = None
+    images_per_s: float | None = None
+    peak_memory_mb: float | None = None
 
     @property
     def gain(self) -> float | None:
-        """Score minus that of the student alone; None if one of them is not known."""
+        """Score minus that of the student alone, at the seeds that both have; None if one of them is not known."""
+        if self.vs_alone is not None:
+            return self.vs_alone.mean
         return None if self.miou is None or self.alone_miou is None else self.miou - self.alone_miou
 
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of the runs."""
+        return tuple(run.result.seed for run in self.runs)
 
-def summarise(runs: Sequence[Path]) -> list[Row]:
+    @property
+    def miou_by_seed(self) -> dict[int, float]:
+        """Score of each seed that has one; of several runs of one seed, the mean."""
+        scores: dict[int, list[float]] = {}
+        for run in self.runs:
+            if run.result.score:
+                scores.setdefault(run.result.seed, []).append(run.result.score.miou)
+        return {seed: mean(values) for seed, values in scores.items()}
+
+
+def summarise(runs: Sequence[Path], *, against: str | None = None) -> list[Row]:
     """Read run folders and make the rows of a table: teachers, students alone, distilled students.
 
     Args:
         runs: Complete run folders. Runs of equal recipe name, network and protocol are seeds of one row.
+        against: Name of a method that differences are also taken to.
 
     Raises:
         RunError: If a folder is not a complete run.
     """
-    return make_rows(read_runs(runs))
+    return make_rows(read_runs(runs), against=against)
 
 
-def make_rows(runs: Sequence[Run]) -> list[Row]:
-    """As `summarise`, from runs that are read."""
+def make_rows(runs: Sequence[Run], *, against: str | None = None, failed: Sequence[Failure] = ()) -> list[Row]:
+    """As `summarise`, from runs that are read.
+
+    Args:
+        runs: The runs.
+        against: Name of a method that differences are also taken to.
+        failed: Runs that could not be finished. A method all of whose runs failed has a row without scores.
+    """
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
         result = run.result
         groups.setdefault((result.name, result.kind, result.model, str(result.protocol)), []).append(run)
-    every = list(groups.values())
-    rows = [_row(group, every) for group in every]
+    rows = [_row(group, failed) for group in groups.values()]
+    rows = [_compare(row, rows, against) for row in rows]
+    known = {row.name for row in rows}
+    for failure in failed:
+        if failure.name not in known:
+            known.add(failure.name)
+            rows.append(Row(failure.name, failure.kind, failed=_errors(failed, failure.name)))
     return sorted(rows, key=lambda row: (_ORDER.index(row.kind), -(row.miou or 0.0), row.name))
 
 
-def _row(runs: list[Run], every: list[list[Run]]) -> Row:
-    first = runs[0].result
-    miou = _miou(runs)
-    scores = [run.result.score.miou for run in runs if run.result.score]
-    alone = teacher = None
-    if first.kind == "distilled":
-        peers = [group for group in every if group[0].result.protocol == first.protocol]
-        alone = max(filter(None, (_miou(g) for g in peers if _is_alone(g[0], first.model))), default=None)
-        teacher = _mean(run.result.teacher.miou for run in runs if run.result.teacher)
-        teachers = [group for group in peers if group[0].result.kind == "teacher"]
-        if teacher is None and len(teachers) == 1:
-            teacher = _miou(teachers[0])
-    closed = None
-    if miou is not None and alone is not None and teacher is not None:
-        closed = gap_closed(miou, alone, teacher)
+def _row(group: Sequence[Run], failed: Sequence[Failure]) -> Row:
+    """The row of some runs, by itself."""
+    runs = tuple(sorted(group, key=lambda run: run.result.seed))
+    results = [run.result for run in runs]
+    first = results[0]
+    scores = [result.score for result in results if result.score]
+    borders = [score.boundary for score in scores if score.boundary]
     return Row(
         name=first.name,
         kind=first.kind,
         model=first.model,
-        method=" + ".join(TERM_NAMES.get(term, term) for term in first.terms),
-        runs=tuple(sorted(runs, key=lambda run: run.result.seed)),
+        method=" + ".join(_loss(term, options) for term, options in first.terms.items()),
+        runs=runs,
+        failed=_errors(failed, first.name),
         protocol=first.protocol,
-        miou=miou,
-        miou_std=stdev(scores) if len(scores) > 1 else None,
-        alone_miou=alone,
-        teacher_miou=teacher,
-        gap_closed=closed,
+        miou=_mean(score.miou for score in scores),
+        miou_std=stdev(score.miou for score in scores) if len(scores) > 1 else None,
+        boundary_iou=_mean(border.iou for border in borders),
+        boundary_f=_mean(border.f for border in borders),
         params=first.params,
-        ms_per_image=_mean(run.result.ms_per_image for run in runs),
-        seconds=_mean(run.result.seconds for run in runs),
+        ms_per_image=_mean(result.ms_per_image for result in results),
+        steps=_mean(result.iterations for result in results),
+        seconds=_mean(result.seconds for result in results),
+        images_per_s=_mean(result.images_per_s for result in results),
+        peak_memory_mb=max((mb for result in results if (mb := result.peak_memory_mb) is not None), default=None),
     )
 
 
-def _is_alone(run: Run, model: str) -> bool:
-    return run.result.kind == "student" and run.result.model == model
+def _compare(row: Row, rows: Sequence[Row], against: str | None) -> Row:
+    """A distilled row with its differences to the others; any other row as it is."""
+    if row.kind != "distilled":
+        return row
+    peers = [other for other in rows if other.protocol == row.protocol and other.miou is not None]
+    alone = rival(row, peers)
+    others = [peer for peer in peers if peer is not row and peer is not alone]
+    other = next((peer for peer in others if (peer.name, peer.model) == (against, row.model)), None)
+    teachers = [peer.miou for peer in peers if peer.kind == "teacher"]
+    teacher = _mean(run.result.teacher.miou for run in row.runs if run.result.teacher)
+    if teacher is None and len(teachers) == 1:
+        teacher = teachers[0]
+    scores, alone_scores = row.miou_by_seed, alone.miou_by_seed if alone else {}
+    at_equal_seeds = [score for seed, score in alone_scores.items() if seed in scores]
+    alone_miou = _mean(at_equal_seeds or alone_scores.values())
+    row = replace(
+        row,
+        alone_miou=alone_miou,
+        vs_alone=paired(scores, alone_scores),
+        against=other.name if other else None,
+        vs_other=paired(scores, other.miou_by_seed) if other else None,
+        teacher_miou=teacher,
+    )
+    if row.gain is None or alone_miou is None or teacher is None:
+        return row
+    return replace(row, gap_closed=gap_closed(alone_miou + row.gain, alone_miou, teacher))
 
 
-def _miou(runs: Sequence[Run]) -> float | None:
-    return _mean(run.result.score.miou for run in runs if run.result.score)
+def rival(row: Row, rows: Sequence[Row]) -> Row | None:
+    """The student alone that a distilled row is held against: same network and protocol; of several, the best.
 
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return mean(known) if known else None
+    Of several the best, since a distillation that only makes up for a worse setting has won nothing.
+    """
+    key = ("student", row.model, row.protocol)
+    kin = [other for other in rows if (other.kind, other.model, other.protocol) == key and other.miou is not None]
+    return max(kin, key=lambda other: other.miou or 0.0, default=None)
 
 
 def best_distilled(rows: Sequence[Row]) -> Row | None:
@@ -132,99 +224,16 @@ def best_distilled(rows: Sequence[Row]) -> Row | None:
     return max(compared, key=lambda row: row.miou or 0.0, default=None)
 
 
-def headline(rows: Sequence[Row]) -> str:
-    """The outcome in one sentence, whichever it is."""
-    row = best_distilled(rows)
-    scored = [row for row in rows if row.miou is not None]
-    if row is None:
-        if not scored:
-            return "No run was scored: the recipes name no validation or test split."
-        best = max(scored, key=lambda row: row.miou or 0.0)
-        lead = f"Of {len(scored)} rows, {best.name} scores best:" if len(scored) > 1 else f"{best.name} reaches"
-        return f"{lead} {percent(best.miou)} mIoU."
-    method, alone, score = row.method or "Distillation", percent(row.alone_miou), percent(row.miou)
-    if (row.gain or 0.0) <= 0:
-        return f"{method} did not help: the student scores {score} mIoU with it and {alone} without."
-    text = f"{method} lifts the student from {alone} to {score} mIoU"
-    if row.gap_closed is not None:
-        return (
-            f"{text}, closing {percent(row.gap_closed, 0)} % of the gap to the teacher's {percent(row.teacher_miou)}."
-        )
-    if row.teacher_miou is not None:
-        return f"{text}; its teacher's {percent(row.teacher_miou)} is not ahead of the student alone."
-    return f"{text}."
+def _loss(term: str, options: Any) -> str:
+    """Name of a term's loss; the term itself may be called otherwise."""
+    loss = options.get("loss") if isinstance(options, dict) else None
+    return TERM_NAMES.get(loss or term, term) if isinstance(loss or term, str) else term
 
 
-def caveats(rows: Sequence[Row]) -> list[str]:
-    """What a reader must know before believing the table."""
-    notes = []
-    if len({row.protocol for row in rows if row.miou is not None}) > 1:
-        notes.append("The rows were scored under different protocols: compare only rows of the same protocol.")
-    row = best_distilled(rows)
-    if row is not None:
-        alone = [r for r in rows if _is_alone(r.runs[0], row.model) and r.miou == row.alone_miou]
-        spread = max((r.miou_std for r in (row, *alone) if r.miou_std is not None), default=None)
-        if min(len(r.runs) for r in (row, *alone)) == 1:
-            notes.append("One seed: a small difference may be chance. Run more seeds before you rely on it.")
-        elif spread is not None and abs(row.gain or 0.0) < spread:
-            notes.append("The difference is smaller than the spread between seeds.")
-        budgets = {run.result.iterations for r in (row, *alone) for run in r.runs}
-        if len(budgets) > 1:
-            notes.append("The student alone and the distilled student were trained for different numbers of steps.")
-    return notes
+def _errors(failed: Sequence[Failure], name: str) -> tuple[str, ...]:
+    return tuple(failure.error for failure in failed if failure.name == name)
 
 
-def table_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells as text, for a terminal, Markdown or HTML; ``-`` where something is not known."""
-    header = ["run", "kind", "mIoU %", "gap closed %", "params M", "ms/image", "seeds", "time"]
-    return header, [
-        [
-            row.name,
-            KIND_NAMES[row.kind],
-            percent(row.miou) + (f" ± {percent(row.miou_std)}" if row.miou_std is not None else ""),
-            percent(row.gap_closed, 1),
-            "-" if row.params is None else f"{row.params / 1e6:.2f}",
-            "-" if row.ms_per_image is None else f"{row.ms_per_image:.1f}",
-            str(len(row.runs)),
-            duration(row.seconds),
-        ]
-        for row in rows
-    ]
-
-
-def to_markdown(rows: Sequence[Row]) -> str:
-    """The table in Markdown, with the protocols below it; names are escaped."""
-    header, cells = table_cells(rows)
-    rule = ["---", "---", *["---:"] * (len(header) - 2)]
-    lines = [header, rule, *([_plain(cell) for cell in line] for line in cells)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    protocols = dict.fromkeys(row.protocol for row in rows if row.protocol)
-    return "\n".join([table, "", *(f"Protocol: {_plain(text)}" for text in protocols)]).rstrip() + "\n"
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is: no markup, no HTML, no second cell."""
-    escaped = "".join(f"\\{sign}" if sign in "\\`*_[]<>|#" else sign for sign in text)
-    return " ".join(escaped.split())
-
-
-def percent(value: float | None, digits: int = 2) -> str:
-    """A share as a number of per cent.
-
-    >>> percent(0.61234), percent(None)
-    ('61.23', '-')
-    """
-    return "-" if value is None else f"{100 * value:.{digits}f}"
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds in the unit that suits.
-
-    >>> duration(42.0), duration(754.0), duration(9000.0)
-    ('42 s', '12.6 min', '2.5 h')
-    """
-    if seconds is None:
-        return "-"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return mean(known) if known else None

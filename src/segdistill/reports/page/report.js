@@ -3,7 +3,7 @@ const config = { responsive: true, displaylogo: false, displayModeBar: false };
 const touch = matchMedia("(pointer: coarse)").matches; // a finger on a chart scrolls the page
 const charts = [...document.querySelectorAll(".chart")];
 const hidden = new Set(); // rows that the reader has switched off
-let paper = null; // width of a chart in print, pixels
+let paper = false; // being printed
 
 function ink(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -20,7 +20,7 @@ function draw(chart) {
   }
   Object.assign(figure.layout, { dragmode: touch ? false : "zoom", hoverlabel: { bgcolor: card, font: { color } } });
   figure.layout.font.color = color;
-  if (paper) figure.layout.width = paper;
+  if (paper) figure.layout.width = chart.closest(".small") ? 190 : 660; // pixels that fit on A4
   chart.classList.add("drawn");
   Plotly.react(chart.querySelector(".plot"), figure.data, figure.layout, config);
 }
@@ -54,11 +54,11 @@ for (const select of document.querySelectorAll(".chart select")) {
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 addEventListener("beforeprint", () => {
-  paper = 660;
+  paper = true;
   charts.filter((chart) => chart.offsetParent).forEach(draw);
 });
 addEventListener("afterprint", () => {
-  paper = null;
+  paper = false;
   redraw();
 });
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from segdistill import rundir
-from segdistill.compare import plan_demo, run_all
+from segdistill.compare.demo import plan_demo, run_demo
 from segdistill.config import RecipeError
 
 TINY = ["data.options={num_images: 2, num_train: 2, size: [32, 48]}", "data.crop_size=[32,48]", "data.batch_size=2",
@@ -31,7 +31,8 @@ def test_the_demo_runs_once_writes_its_report_and_repeats_nothing(tmp_path):
     runs = plan_demo(tmp_path / "demo", TINY)
     report = tmp_path / "demo/report.html"
     seen = []
-    results = run_all(runs, report, lambda run, record: seen.append((run.title, record["step"], *record)))
+    run_demo(runs, report, lambda run, record: seen.append((run.title, record["step"], *record)))
+    results = [json.loads((run.folder / rundir.RESULT).read_text()) for run in runs]
     assert [result["kind"] for result in results] == ["teacher", "student", "distilled"]
     assert results[2]["teacher"]["miou"] == results[0]["score"]["miou"]
     assert {title for title, *_ in seen} == {run.title for run in runs}
@@ -44,16 +45,16 @@ def test_the_demo_runs_once_writes_its_report_and_repeats_nothing(tmp_path):
     before = {run.folder: (run.folder / rundir.RESULT).stat().st_mtime_ns for run in runs}
     report.unlink()
     seen.clear()
-    assert run_all(runs, report, lambda *args: seen.append(args)) == results
+    run_demo(runs, report, lambda *args: seen.append(args))
     assert seen == []
     assert {run.folder: (run.folder / rundir.RESULT).stat().st_mtime_ns for run in runs} == before
     assert report.is_file()
 
     (runs[2].folder / rundir.RESULT).unlink()  # as if killed before the end
-    again = run_all(runs, report, lambda *args: None)
-    assert again[2]["score"] == results[2]["score"]
+    run_demo(runs, report, lambda *args: None)
+    assert json.loads((runs[2].folder / rundir.RESULT).read_text())["score"] == results[2]["score"]
     assert (runs[0].folder / rundir.RESULT).stat().st_mtime_ns == before[runs[0].folder]
 
     changed = plan_demo(tmp_path / "demo", [*TINY, "seed=1"])
     with pytest.raises(RecipeError, match=r"demo/teacher holds a run with other settings, which cannot be continued"):
-        run_all(changed, report, lambda *args: None)
+        run_demo(changed, report, lambda *args: None)
