@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from segdistill import load, rundir
 from segdistill.config import load_recipe
+from segdistill.engine.signals import Stopped
 from segdistill.run import run_recipe
 from segdistill.scoring import score_network
 
@@ -130,6 +131,54 @@ def test_a_run_stopped_by_a_signal_and_resumed_ends_as_if_it_had_not_been(teache
     assert all(torch.equal(one[name], other[name]) for name in one | other)
     scores = [json.loads((folder / rundir.RESULT).read_text())["score"] for folder in (whole, parts)]
     assert scores[0] == scores[1]
+
+
+STATEFUL = [
+    "terms.af_dcd=null", "train.grad_norms_every=2",
+    "terms.cirkd={on: head, memory: true, pixel_memory: 50, region_memory: 20, pixel_keys: 40, region_keys: 16}",
+    "terms.maskd={token_steps: 5, num_masks: 2}", "terms.skd_adversarial={lr: 0.01}",
+    "terms.acam={on: head, num_masks: 3}",
+]  # fmt: skip
+
+
+def test_memories_discriminators_and_mask_tokens_are_resumed_exactly(teacher, tmp_path):
+    settings = [*TINY, *STATEFUL, f"teacher.weights={teacher}", "train.iterations=8", "train.val_every=4"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run_recipe(load_recipe("demo", settings), whole)
+    seen = 0
+
+    def stop_after_six(record):
+        nonlocal seen
+        seen = max(seen, record["step"])
+        if seen == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        run_recipe(load_recipe("demo", settings), parts, on_log=stop_after_six)
+    run_recipe(load_recipe("demo", settings), parts, resume=True)
+    assert (parts / rundir.METRICS).read_bytes() == (whole / rundir.METRICS).read_bytes()
+    one, other = load_file(whole / rundir.LAST), load_file(parts / rundir.LAST)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert any("discriminator" in name for name in one)
+    assert {name.split(".")[1] for name in one if name.startswith("optimizer.")} == {"0", "1", "2"}
+    moved = [record["parts"] for record in rundir.read_records(whole / rundir.METRICS) if "parts" in record]
+    assert moved[0]["maskd.mimic"] == 0 < moved[-1]["maskd.mimic"]  # the second stage came after the stop
+
+
+def test_stateful_losses_hold_the_same_state_in_every_process(teacher, tmp_path):
+    settings = [*TINY, *STATEFUL, f"teacher.weights={teacher}", "train.iterations=4", "train.val_every=4"]
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    run("train", "demo", *settings, "--out", tmp_path / "two", launcher=torchrun)
+    state = load_file(tmp_path / "two" / rundir.LAST)
+    run("train", "demo", *settings, "--out", tmp_path / "one")
+    alone = load_file(tmp_path / "one" / rundir.LAST)
+    # Keys of the images of both processes: as much was remembered as by one process with all the images.
+    slots = [name for name in state if name.endswith("s.next_slot")]
+    assert len(slots) == 2
+    for name in slots:
+        assert torch.equal(state[name], alone[name])
+        assert state[name].any()
 
 
 def test_two_processes_match_one_at_the_same_global_batch(teacher, tmp_path):

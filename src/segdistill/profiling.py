@@ -20,7 +20,7 @@ from segdistill.config import Recipe
 from segdistill.engine.memory import Gauge, gauge
 from segdistill.engine.meter import Meter
 from segdistill.engine.split import Direction, split_step
-from segdistill.engine.train import _Loop
+from segdistill.engine.train import Loop
 from segdistill.run import Runner
 from segdistill.scoring import make_accelerator
 
@@ -104,10 +104,10 @@ def profile(recipe: Recipe, *, steps: int = 10, advance: Callable[[], None] = la
     built = build(recipe)
     runner = Runner(recipe, built, Path(), accelerator)
     device, plan, distiller = runner.device, runner.plan, runner.distiller
-    loop = _Loop(distiller, accelerator.prepare_model(distiller), runner.teacher, built.optimizers, plan, accelerator)
+    loop = Loop(distiller, accelerator.prepare_model(distiller), runner.teacher, built.optimizers, plan, accelerator)
     lr = plan.lr(0)
     wholes, splits = [], []
-    with closing(runner._batches(0)) as batches:
+    with closing(runner.batches(0)) as batches:
         for number in range(rounds):
             watch = _Watch(device)
             loop.step(2 * number, lr, batches, Meter(device), None)

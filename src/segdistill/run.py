@@ -119,7 +119,7 @@ class Runner:
             return train(
                 distiller,
                 self.teacher,
-                lambda step: stack.enter_context(contextlib.closing(self._batches(step))),
+                lambda step: stack.enter_context(contextlib.closing(self.batches(step))),
                 self.built.optimizers,
                 self.plan,
                 run=self.folder,
@@ -216,7 +216,8 @@ class Runner:
     def _scale(self) -> float:
         return self.recipe.data.image_scale
 
-    def _batches(self, start_step: int) -> Generator[Batch, None, None]:
+    def batches(self, start_step: int) -> Generator[Batch, None, None]:
+        """The micro-batches of this process from a step on."""
         data, accelerator = self.recipe.data, self.accelerator
         student: Any = self.distiller.student
         mean = student.preprocessing.mean[::-1] if student.preprocessing.bgr else student.preprocessing.mean

@@ -12,7 +12,7 @@ from segdistill.distill import Distiller, Teacher
 from segdistill.engine.meter import Meter
 from segdistill.engine.optim import make_optimizers
 from segdistill.engine.split import split_step
-from segdistill.engine.train import Plan, _Loop
+from segdistill.engine.train import Loop, Plan
 from segdistill.terms import Term
 from segdistill.types import IGNORE_INDEX, Batch, SegOutput
 
@@ -65,7 +65,7 @@ def make_loop(terms, *, aux=False, **plan):
     distiller = Distiller(Net(4, aux=aux), terms(), teacher=teacher) if terms else Distiller(Net(4, aux=aux))
     optimizers = make_optimizers(distiller, name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-3)
     numbers = Plan(iterations=9, seed=3, lr=lambda step: 0.1, batch_size=4, **plan)
-    return _Loop(distiller, distiller, teacher, optimizers, numbers, Accelerator(cpu=True))
+    return Loop(distiller, distiller, teacher, optimizers, numbers, Accelerator(cpu=True))
 
 
 def batches():

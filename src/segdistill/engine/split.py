@@ -13,10 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from segdistill.distill import Distiller
-from segdistill.engine.evaluate import to_device
-from segdistill.engine.optim import set_lr
-from segdistill.engine.train import _Loop, autocast, set_train_mode, step_seed
-from segdistill.types import IGNORE_INDEX, Batch, SegOutput
+from segdistill.engine.train import Loop, autocast
+from segdistill.types import Batch, SegOutput
 
 Direction = Literal["forward", "backward"]
 Lap = Callable[[str, Direction], None]
@@ -24,28 +22,17 @@ Lap = Callable[[str, Direction], None]
 ``optimizer``. Whatever happens in a step lies between two calls; a stage may have several pieces."""
 
 
-def split_step(loop: _Loop, step: int, lr: float, batches: Iterator[Batch], lap: Lap) -> None:
+def split_step(loop: Loop, step: int, lr: float, batches: Iterator[Batch], lap: Lap) -> None:
     """Run step number ``step``, counted from 0, of a single process; its arguments are those of ``loop.step``."""
-    plan, device = loop.plan, loop.accelerator.device
-    torch.manual_seed(step_seed(plan.seed, step, 0))
-    set_train_mode(loop.distiller, freeze_bn=plan.freeze_bn)
-    set_lr(loop.optimizers[0], lr)
-    micro_batches = [to_device(next(batches), device) for _ in range(plan.accumulate)]
-    num_valid = torch.stack([(batch.target != IGNORE_INDEX).sum() for batch in micro_batches]).float().mean()
+    micro_batches, num_valid = loop.begin(step, lr, batches)
     lap("loading", "forward")
     for batch in micro_batches:
         _pass(loop, batch, num_valid, lap)
-    if plan.clip is not None:
-        nn.utils.clip_grad_norm_(loop.clipped, plan.clip)
-    if plan.clip_terms is not None:
-        nn.utils.clip_grad_norm_(loop.clipped_terms, plan.clip_terms)
-    for optimizer in loop.optimizers:
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+    loop.update()
     lap("optimizer", "forward")
 
 
-def _pass(loop: _Loop, batch: Batch, num_valid: Tensor, lap: Lap) -> None:
+def _pass(loop: Loop, batch: Batch, num_valid: Tensor, lap: Lap) -> None:
     """Forward and backward pass of a micro-batch."""
     plan, distiller = loop.plan, loop.distiller
     with autocast(loop.accelerator.device, plan.precision):

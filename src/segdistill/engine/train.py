@@ -115,7 +115,7 @@ def train(
     if accelerator.is_main_process:
         for name in (rundir.METRICS, rundir.TIMING):
             rundir.drop_records_after(run / name, progress.step)
-    loop = _Loop(distiller, _wrap(distiller, accelerator), teacher, optimizers, plan, accelerator)
+    loop = Loop(distiller, _wrap(distiller, accelerator), teacher, optimizers, plan, accelerator)
     memory, peak_before = PeakMemory(accelerator.device), progress.peak_memory_mb
     clock = Clock(progress.seconds, progress.step, plan.batch_size)
 
@@ -178,7 +178,7 @@ def train(
     return progress
 
 
-class _Loop:
+class Loop:
     """One optimizer step over its micro-batches."""
 
     def __init__(
@@ -201,13 +201,7 @@ class _Loop:
     ) -> dict[str, float] | None:
         """Run step number ``step``, counted from 0; with a clock to stop, also measure each part's gradient."""
         plan, accelerator = self.plan, self.accelerator
-        torch.manual_seed(step_seed(plan.seed, step, accelerator.process_index))
-        set_train_mode(self.model, freeze_bn=plan.freeze_bn)
-        set_lr(self.optimizers[0], lr)
-        micro_batches = [to_device(next(batches), accelerator.device) for _ in range(plan.accumulate)]
-        num_valid = torch.stack([(batch.target != IGNORE_INDEX).sum() for batch in micro_batches]).float().mean()
-        if accelerator.num_processes > 1:
-            num_valid = accelerator.reduce(num_valid, reduction="mean")
+        micro_batches, num_valid = self.begin(step, lr, batches)
         norms = None
         for index, batch in enumerate(micro_batches):
             last = index == plan.accumulate - 1
@@ -220,14 +214,29 @@ class _Loop:
                 accelerator.backward(output.loss / plan.accumulate)
         if accelerator.device.type == "cpu":  # looking is free here, and spares the weights the bad step
             meter.check()
-        if plan.clip is not None:
-            nn.utils.clip_grad_norm_(self.clipped, plan.clip)
-        if plan.clip_terms is not None:
-            nn.utils.clip_grad_norm_(self.clipped_terms, plan.clip_terms)
+        self.update()
+        return norms
+
+    def begin(self, step: int, lr: float, batches: Iterator[Batch]) -> tuple[list[Batch], Tensor]:
+        """Seed, mode and learning rate of a step; its micro-batches, and the mean of their labelled pixels."""
+        torch.manual_seed(step_seed(self.plan.seed, step, self.accelerator.process_index))
+        set_train_mode(self.model, freeze_bn=self.plan.freeze_bn)
+        set_lr(self.optimizers[0], lr)
+        micro_batches = [to_device(next(batches), self.accelerator.device) for _ in range(self.plan.accumulate)]
+        num_valid = torch.stack([(batch.target != IGNORE_INDEX).sum() for batch in micro_batches]).float().mean()
+        if self.accelerator.num_processes > 1:
+            num_valid = self.accelerator.reduce(num_valid, reduction="mean")
+        return micro_batches, num_valid
+
+    def update(self) -> None:
+        """Clip the gradients, let every optimizer step, forget the gradients."""
+        if self.plan.clip is not None:
+            nn.utils.clip_grad_norm_(self.clipped, self.plan.clip)
+        if self.plan.clip_terms is not None:
+            nn.utils.clip_grad_norm_(self.clipped_terms, self.plan.clip_terms)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return norms
 
     def _grad_norms(self, output: StepOutput) -> dict[str, float]:
         """L2 norm over the student's parameters of every weighted part's gradient, mean over the processes."""
