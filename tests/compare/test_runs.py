@@ -169,6 +169,13 @@ def test_a_time_budget_gives_cheap_methods_more_steps(tmp_path):
     assert min(run.recipe.train.iterations for run in given) > max(run.recipe.train.iterations for run in runs)
 
 
+def test_a_method_that_diverges_at_once_does_not_stop_a_time_budget(tmp_path):
+    comparison = planned(tmp_path, methods=["dist"], overrides=["terms.dist.weight=1e38"], budget="time")
+    do(comparison)
+    assert rundir.is_complete(tmp_path / "none/0")
+    assert (tmp_path / "dist/0" / rundir.FAILED).is_file()
+
+
 def command(folder, *more):
     teacher = [item for override in TEACHER for item in ("--teacher-set", override)]
     return [sys.executable, "-m", "segdistill", "compare", "demo", *TINY, "--teacher", "demo_teacher", *teacher,

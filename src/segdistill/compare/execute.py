@@ -75,7 +75,8 @@ def _take(run: Planned, on_log: OnLog, keep_going: bool) -> bool:
         except (NotFiniteError, torch.cuda.OutOfMemoryError) as error:
             if not keep_going:
                 raise
-            rundir.write_json(run.folder / rundir.FAILED, {"error": str(error).splitlines()[0]})
+            with contextlib.suppress(FileNotFoundError):  # several processes may fail at once: one has written it
+                rundir.write_json(run.folder / rundir.FAILED, {"error": str(error).splitlines()[0]})
             logger.warning("%s failed: %s", run.title, error)
             if accelerator.num_processes > 1:
                 raise  # the other processes wait for this one: the same command goes on with the next run
@@ -93,18 +94,29 @@ def forget_failures(runs: Sequence[Planned]) -> None:
 
 
 def measure_speeds(recipes: Mapping[str, Recipe]) -> dict[str, float]:
-    """Median seconds of a training step of every recipe, data loading included.
+    """Median seconds of a training step of every recipe, data loading included; the same in all processes.
 
-    Methods take turns, so that a machine that slows down for a while slows them all.
+    Methods take turns, so that a machine that slows down for a while slows them all. One that diverges before there
+    is anything to measure counts as slow as the slowest: its run will say that it diverges.
     """
     laps: dict[str, list[float]] = {name: [] for name in recipes}
     for _, (name, recipe) in itertools.product(range(SPEED_ROUNDS), recipes.items()):
-        short = recipe.train.model_dump() | {"iterations": SPEED_STEPS, "log_every": 1, "grad_norms_every": None}
-        trial = change_recipe(recipe, {"train": short, "data": recipe.data.model_dump() | {"val_split": None}})
-        seconds: list[float] = []
-        with tempfile.TemporaryDirectory() as scratch:
-            runner = Runner(trial, build(trial), Path(scratch), make_accelerator(trial))
-            runner.train(resume=False, on_log=lambda record, seconds=seconds: seconds.append(record["seconds"]))  # type: ignore[misc]
-        steps = itertools.pairwise(seconds)
+        steps = itertools.pairwise(_seconds_at_steps(recipe))
         laps[name] += [after - before for before, after in itertools.islice(steps, SPEED_WARM_UP - 1, None)]
-    return {name: statistics.median(values) for name, values in laps.items()}
+    speeds = {name: statistics.median(values) for name, values in laps.items() if values}
+    slowest = max(speeds.values(), default=1.0)
+    answer = [{name: speeds.get(name, slowest) for name in recipes}]
+    if recipes and make_accelerator(next(iter(recipes.values()))).num_processes > 1:
+        broadcast_object_list(answer)
+    return answer[0]
+
+
+def _seconds_at_steps(recipe: Recipe) -> list[float]:
+    """Seconds since the start of a short training at the end of each of its steps."""
+    short = recipe.train.model_dump() | {"iterations": SPEED_STEPS, "log_every": 1, "grad_norms_every": None}
+    trial = change_recipe(recipe, {"train": short, "data": recipe.data.model_dump() | {"val_split": None}})
+    seconds: list[float] = []
+    with tempfile.TemporaryDirectory() as scratch, contextlib.suppress(NotFiniteError):
+        runner = Runner(trial, build(trial), Path(scratch), make_accelerator(trial))
+        runner.train(resume=False, on_log=lambda record: seconds.append(record["seconds"]))
+    return seconds
