@@ -162,6 +162,13 @@ WRONG = [
     ("train @/broken.yaml", "is not valid YAML"),
     ("train @/binary.yaml", "is not valid YAML"),
     ("train @/list.yaml", "must be a mapping of keys"),
+    ("compare demo", "give --methods, names by commas. Known: none, kd"),
+    ("compare demo --methods cwdd --teacher @/empty --out @/c", "got 'cwdd'. Nearest names: cwd"),
+    ("compare demo --methods kd", "`teacher` must be given where there are terms"),
+    ("compare demo --methods kd --seeds 0 --teacher @/empty", "--seeds must be a number above 0"),
+    ("compare demo --methods kd --teacher @/empty --out @/c", "it holds no such file. Is the run complete?"),
+    ("compare demo --methods kd --teacher demo_teacher --budget steps", "`budget` must be iterations or time"),
+    ("compare demo --methods kd --teacher demo_teacher --vary optim.lrr=1,2", "`optim.lrr` is not a key of a recipe"),
     ("check demoo", "there is no recipe 'demoo'"),
     ("profile demo_student --steps 0", "`steps` must be at least 1; got 0"),
     ("evaluate @/empty", "is not a run folder, so --recipe must name the data"),
@@ -191,7 +198,7 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(segdistill_, folder, monkey
     monkeypatch.chdir(folder)
     code, out, err = segdistill_(*line.replace("@", str(folder)).split())
     assert code == 2
-    sentences = [line for line in err.splitlines() if " 0/" not in line]  # the bar of a run that did not begin
+    sentences = [line for line in err.splitlines() if line.strip() and " 0/" not in line]  # the bar of a run that did not begin
     assert len(sentences) == 1
     assert sentences[0].startswith("error: ")
     assert message in sentences[0]

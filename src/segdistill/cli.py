@@ -155,10 +155,14 @@ def compare(
     from segdistill.compare.plan import parse_seeds, plan
     from segdistill.compare.prepare import prepare
     from segdistill.compare.workers import run_workers
+    from segdistill.config import RecipeError
     from segdistill.engine.signals import Stopped
+    from segdistill.methods import METHODS
 
     place = folder or Path("runs/compare") / Path(recipe).stem
     wanted = [name.strip() for name in methods.split(",") if name.strip()]
+    if not wanted:
+        raise RecipeError(f"give --methods, names by commas. Known: {', '.join(METHODS)}.")
     planned = plan(
         recipe, overrides or [], methods=wanted, seeds=parse_seeds(seeds), folder=place, vary=vary or [],
         teacher=teacher, teacher_overrides=teacher_set or [], budget=budget, seconds=seconds, against=against,
