@@ -198,7 +198,9 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(segdistill_, folder, monkey
     monkeypatch.chdir(folder)
     code, out, err = segdistill_(*line.replace("@", str(folder)).split())
     assert code == 2
-    sentences = [line for line in err.splitlines() if line.strip() and " 0/" not in line]  # the bar of a run that did not begin
+    sentences = [
+        line for line in err.splitlines() if line.strip() and " 0/" not in line
+    ]  # the bar of a run that did not begin
     assert len(sentences) == 1
     assert sentences[0].startswith("error: ")
     assert message in sentences[0]

@@ -90,8 +90,8 @@ def part_weights(term: Term, loss: nn.Module, name: str) -> dict[str, float]:
     """Weight of every part, by its name in ``StepOutput.parts``."""
     parts: tuple[str, ...] = getattr(loss, "parts", ())
     weight = getattr(loss, "published", None if parts else 1.0) if term.weight is None else term.weight
-    if len(parts) < 2 and isinstance(weight, float | int):
-        return {".".join([name, *parts]): float(weight)}
+    if not parts and isinstance(weight, float | int):
+        return {name: float(weight)}
     if not parts or not isinstance(weight, Mapping) or set(weight) != set(parts):
         wanted = f"a weight for each of {', '.join(parts)}" if parts else "one number"
         raise ValueError(f"`weight` of the term {name!r} must be {wanted}; got {weight!r}.")

@@ -10,7 +10,7 @@ from segdistill.losses import _relations
 from segdistill.losses import cirkd as module
 from segdistill.losses._relations import relations
 from segdistill.losses._unit import unit
-from segdistill.losses.cirkd import CIRKDLoss, CIRKDMiniBatch, CIRKDTerms, cirkd
+from segdistill.losses.cirkd import CIRKDLoss, CIRKDTerms, cirkd
 from segdistill.types import IGNORE_INDEX
 
 torch.set_num_threads(1)
@@ -129,11 +129,11 @@ def test_dead_features_have_bounded_gradients():
 
 def test_says_which_parts_it_has_and_what_it_reads():
     plain, memory = CIRKDLoss(), with_memory()
-    assert (plain.parts, plain.uses_labels, plain.published) == (("mini_batch",), False, {"mini_batch": 1.0})
+    assert (plain.parts, plain.uses_labels, plain.published) == ((), False, 1.0)
     assert (memory.parts, memory.uses_labels) == (("mini_batch", "pixel", "region"), True)
     assert memory.published == {"mini_batch": 1.0, "pixel": 0.1, "region": 0.1}
     student, teacher = draw(1, 3, 4, dtype=torch.float32)
-    assert isinstance(plain(student, teacher), CIRKDMiniBatch)
+    assert plain(student, teacher) == cirkd(student, teacher)
     assert isinstance(memory(student, teacher, draw_labels(1, 3, 4)), CIRKDTerms)
     assert list(plain.parameters()) == list(plain.buffers()) == []
 

@@ -16,18 +16,8 @@ from segdistill.ops._precision import without_autocast
 from segdistill.types import IGNORE_INDEX
 
 
-class CIRKDMiniBatch(NamedTuple):
-    """The unweighted part of CIRKD without memory.
-
-    Attributes:
-        mini_batch: Scalar in nats, relations between the pixels of the batch.
-    """
-
-    mini_batch: Tensor
-
-
 class CIRKDTerms(NamedTuple):
-    """The three unweighted parts of CIRKD with memory.
+    """The three unweighted parts of CIRKD with memory; without, there is only a scalar, the first of them.
 
     Attributes:
         mini_batch: Scalar in nats, relations between the pixels of the batch.
@@ -123,7 +113,7 @@ class CIRKDLoss(nn.Module):
     """
 
     on: ClassVar[str] = "features"
-    parts: tuple[str, ...] = CIRKDMiniBatch._fields
+    parts: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -181,11 +171,11 @@ class CIRKDLoss(nn.Module):
         self.regions = KeyMemory(self.num_classes, region_memory, wide)
 
     @property
-    def published(self) -> dict[str, float]:
+    def published(self) -> float | dict[str, float]:
         """Weights of the authors' Cityscapes runs."""
-        return {"mini_batch": 1.0, "pixel": 0.1, "region": 0.1} if self.memory else {"mini_batch": 1.0}
+        return {"mini_batch": 1.0, "pixel": 0.1, "region": 0.1} if self.memory else 1.0
 
-    def forward(self, student: Tensor, teacher: Tensor, labels: Tensor | None = None) -> CIRKDMiniBatch | CIRKDTerms:
+    def forward(self, student: Tensor, teacher: Tensor, labels: Tensor | None = None) -> Tensor | CIRKDTerms:
         """Compare the student's features with the teacher's.
 
         Args:
@@ -195,7 +185,7 @@ class CIRKDLoss(nn.Module):
                 leave out pixels of ``IGNORE_INDEX`` and are zero, with a zero gradient, where nothing is left.
 
         Returns:
-            ``CIRKDMiniBatch(mini_batch)``, or ``CIRKDTerms(mini_batch, pixel, region)`` with ``memory``.
+            A scalar, or ``CIRKDTerms(mini_batch, pixel, region)`` with ``memory``; unweighted.
 
         Raises:
             ValueError: If shapes do not fit, or labels are needed and missing.
@@ -204,7 +194,7 @@ class CIRKDLoss(nn.Module):
             student, teacher = matched_pair(student, teacher, self.student_channels, self.teacher_channels)
             mini_batch = _mini_batch(student, teacher, self.temperature, self.pool_size)
             if not self.memory:
-                return CIRKDMiniBatch(mini_batch)
+                return mini_batch
             if labels is None:
                 raise ValueError("`labels` must be given where `memory` is set; got None.")
             labels = match_labels(_checked_labels(labels, teacher), teacher)
