@@ -183,7 +183,7 @@ def test_scales_must_not_be_empty(tiny):
         ("data.options={size: 5}", r"`data.options`"),
         ("data.options={num_images: many}", r"`data.options`"),
         ("data.train_split=trian", r"`split` must be one of train, val, test; got 'trian'"),
-        ("terms.kdd={weight: 1.0}", r"`terms.kdd` must name a loss; got 'kdd'. Nearest names: dsd, kd, skd. Or set"),
+        ("terms.kdd={weight: 1.0}", r"`terms.kdd` must name a loss; got 'kdd'. Nearest names: kd, skd, dsd. Or set"),
         ("terms.kd={loss: af_dc}", r"`terms.kd` must name a loss; got 'af_dc'. Nearest names: af_dcd"),
         ("terms.kd={temperatur: 2.0}", r"'kd' has no option 'temperatur'. Nearest names: temperature"),
         ("terms.kd={temperature: hot}", r"temperature"),

@@ -24,6 +24,15 @@ def test_the_first_signal_is_remembered_and_does_not_interrupt(signum):
         assert stop.received == signum
 
 
+@pytest.fixture
+def interrupts():
+    """Python's own handler of SIGINT, which a process started in the background of a shell ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_the_second_signal_acts_as_without_us():
     with StopSignal() as stop:
         os.kill(os.getpid(), signal.SIGINT)
