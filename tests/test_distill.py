@@ -248,3 +248,23 @@ def test_the_distiller_can_be_copied_and_its_state_restored():
     other.load_state_dict(distiller.state_dict())
     assert other(images, labels, teacher(images)).loss == distiller(images, labels, teacher(images)).loss
     copy.deepcopy(distiller)
+
+
+def test_parameters_that_depend_on_unknown_widths_are_asked_for():
+    student, teacher = pair()
+    images, labels = batch()
+    distiller = Distiller(student, [Term("cwd", on="deep", weight=1.0)], features={"deep": "1"})
+    with pytest.raises(ValueError, match=r"'cwd' depend on widths that are known only now\. Give `teacher=`"):
+        distiller(images, labels, teacher(images))
+    known = Distiller(student, [Term("cwd", on="deep")], features={"deep": "1"}, teacher=teacher)
+    assert known(images, labels, teacher(images)).parts["cwd"] > 0
+    assert known.weights["cwd"] == 3.0
+
+
+def test_a_weight_that_is_not_given_is_the_published_one():
+    student, teacher = pair()
+    terms = [Term("kd"), Term("af_dcd", on="deep", options={"groups": 4, "reduction": "mean"}),
+             Term(torch.nn.MSELoss(), on="logits", name="mine")]  # fmt: skip
+    weights = Distiller(student, terms, features={"deep": "1"}, teacher=teacher).weights
+    assert weights["af_dcd.mimic"] == 33.6
+    assert weights["kd"] == weights["mine"] == 1.0

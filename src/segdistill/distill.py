@@ -240,6 +240,11 @@ class Distiller(nn.Module):
         loss = make_loss(term, loss_class(term), name, sizes)
         assert loss is not None
         waiting = dict(self.losses[name].named_parameters())
+        if waiting.keys() != dict(loss.named_parameters()).keys():
+            raise ValueError(
+                f"the parameters of the term {name!r} depend on widths that are known only now. Give `teacher=` to the "
+                "Distiller, or the widths as `options` of the term."
+            )
         for path, parameter in list(loss.named_parameters()):
             owner, _, leaf = path.rpartition(".")
             slot = waiting[path]
