@@ -1,5 +1,6 @@
 """From a plan to runs: teacher made, methods tried, budget settled, everything written down."""
 
+import contextlib
 import shlex
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from segdistill.compare.execute import OnLog, finish_all, measure_speeds
 from segdistill.compare.plan import Comparison, Planned, Variant
 from segdistill.config import RecipeError, change_recipe
 from segdistill.doctor import try_step
+from segdistill.files import locked
 from segdistill.scoring import make_accelerator
 
 FORMAT = "segdistill-comparison-1"
@@ -22,9 +24,17 @@ def prepare(comparison: Comparison, on_log: OnLog) -> list[Planned]:
 
     Everything that can be wrong with a method shows here, before the first student is trained.
 
+    Of several processes that begin together one does it and the others find it done.
+
     Raises:
         RecipeError, ValueError: What is wrong with a recipe, its data or its shapes, or with the folder.
     """
+    alone = make_accelerator(comparison.recipe).is_main_process
+    with locked(comparison.folder) if alone else contextlib.nullcontext():
+        return _prepare(comparison, on_log)
+
+
+def _prepare(comparison: Comparison, on_log: OnLog) -> list[Planned]:
     known = read_plan(comparison.folder)
     if known and (known["budget"], known["recipe"]) != (comparison.budget, comparison.recipe.model_dump(mode="json")):
         raise RecipeError(
