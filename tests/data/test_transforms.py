@@ -1,8 +1,12 @@
+import math
+import random
+
 import pytest
 import torch
 from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as tvf
 
-from segdistill.data.transforms import resize, train_transform
+from segdistill.data.transforms import Window, resize, resize_mask_window, resize_window, train_transform
 
 FILL = (124.0, 117.0, 104.0)
 
@@ -89,6 +93,81 @@ def test_resize_keeps_labels_whole():
     image, mask = resize(*pair_of(31, 45), 0.5)
     assert image.shape == (3, 16, 22)
     assert set(mask.flatten().tolist()) <= set(range(5))
+
+
+def noise(height, width, seed, *, planes=False):
+    """Random pixels, in memory by pixel as they are decoded, or by plane."""
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randint(0, 256, (height, width, 3), generator=generator, dtype=torch.uint8).permute(2, 0, 1)
+    mask = torch.randint(0, 256, (height, width), generator=generator, dtype=torch.uint8)
+    return tv_tensors.Image(image.contiguous() if planes else image), tv_tensors.Mask(mask)
+
+
+def whole_image_way(transform, image, mask, generator):
+    """The augmentation as one would write it: resize everything, pad, crop, flip."""
+    scale = transform.scales[int(torch.randint(len(transform.scales), (), generator=generator))]
+    offsets = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
+    flipped = float(torch.rand((), generator=generator)) < transform.flip
+    image, mask = resize(image, mask, scale)
+    height, width = transform.crop_size
+    missing = [0, 0, max(0, width - image.shape[-1]), max(0, height - image.shape[-2])]
+    image, mask = tvf.pad(image, missing, fill=transform.fill), tvf.pad(mask, missing, fill=255)
+    top = int(offsets[0] * (image.shape[-2] - height + 1))
+    left = int(offsets[1] * (image.shape[-1] - width + 1))
+    image, mask = (tvf.crop(each, top, left, height, width) for each in (image, mask))
+    return (tvf.horizontal_flip(image), tvf.horizontal_flip(mask)) if flipped else (image, mask)
+
+
+BYTES_ARE_RESIZED_AS_BYTES = tvf._geometry._do_native_uint8_resize_on_cpu(tvf.InterpolationMode.BILINEAR)
+
+
+def assert_same_image(found, expected):
+    """Equal bits, where torch resizes bytes; else within the rounding between two passes."""
+    limit = 0 if BYTES_ARE_RESIZED_AS_BYTES else 1
+    assert (found.int() - expected.int()).abs().max() <= limit
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_crop_is_that_of_the_whole_image_resized(seed):
+    draw = random.Random(seed)
+    height, width = draw.randint(1, 90), draw.randint(1, 120)
+    crop = (draw.randint(1, 80), draw.randint(1, 80))  # often larger than the image
+    low = draw.uniform(0.2, 1.2)
+    transform = train_transform(crop, fill=FILL, scale_range=(low, low + draw.uniform(0, 2)), scale_step=0.07)
+    pair = noise(height, width, seed, planes=draw.random() < 0.3)
+    for turn in range(8):
+        image, mask = transform(*pair, torch.Generator().manual_seed(turn))
+        expected_image, expected_mask = whole_image_way(transform, *pair, torch.Generator().manual_seed(turn))
+        assert_same_image(image, expected_image)
+        assert torch.equal(mask, expected_mask)
+        assert isinstance(image, tv_tensors.Image)
+        assert isinstance(mask, tv_tensors.Mask)
+        assert image.is_contiguous()
+
+
+@pytest.mark.parametrize("size", [(512, 1024), (1024, 2048), (717, 1434), (131, 257), (2001, 3999)])
+def test_windows_at_every_edge_of_a_photograph_are_exact(size):
+    image, mask = noise(1024, 2048, 0)
+    whole_image, whole_mask = tvf.resize(image, list(size), antialias=True), tvf.resize(mask, list(size))
+    height, width = min(100, size[0]), min(150, size[1])
+    for top in (0, 1, (size[0] - height) // 2, size[0] - height):
+        for left in (0, 1, size[1] - width):
+            window = Window(top, left, height, width)
+            part = (slice(top, top + height), slice(left, left + width))
+            assert_same_image(resize_window(image, size, window), whole_image[:, part[0], part[1]])
+            assert torch.equal(resize_mask_window(mask, size, window), whole_mask[part])
+
+
+def test_only_the_rows_below_a_window_are_read():
+    image, mask = noise(200, 60, 0)
+    window = Window(100, 3, 40, 50)
+    before = resize_window(image, (400, 120), window), resize_mask_window(mask, (400, 120), window)
+    for each in (image, mask):
+        each[..., : 100 // 2 - 4, :] = 0
+        each[..., math.ceil(140 / 2) + 4 :, :] = 0
+    after = resize_window(image, (400, 120), window), resize_mask_window(mask, (400, 120), window)
+    assert torch.equal(before[0], after[0])
+    assert torch.equal(before[1], after[1])
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def read_image(path: Path) -> tv_tensors.Image:
         path: A JPEG, PNG, WebP, BMP or TIFF file. Alpha is dropped, grey is repeated.
 
     Returns:
-        (3, H, W), uint8.
+        (3, H, W), uint8: a view of (H, W, 3) in memory, which resizes several times faster than planes do.
 
     Raises:
         DataError: If the file is missing or cannot be decoded.
@@ -92,8 +92,9 @@ def read_image(path: Path) -> tv_tensors.Image:
     picture = _open(path, _IMAGE_FORMATS, "image")
     if picture.mode.startswith(("I", "F")):
         raise DataError(path, "has more than 8 bits per channel", "Convert the image to 8 bits per channel.")
-    upright = ImageOps.exif_transpose(picture).convert("RGB")
-    return tv_tensors.Image(torch.from_numpy(np.array(upright)).permute(2, 0, 1).contiguous())
+    ImageOps.exif_transpose(picture, in_place=True)
+    rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+    return tv_tensors.Image(torch.from_numpy(np.array(rgb)).permute(2, 0, 1))
 
 
 def read_mask(path: Path) -> ByteMap:
@@ -213,7 +214,7 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         return read_mask(path)
 
     def _to_train_ids(self, ids: ByteMap, path: Path) -> ByteMap:
-        if not self._known[ids].all():
+        if not self._known.take(ids).all():  # `take` is several times faster than indexing
             found = np.unique(ids[~self._known[ids]]).tolist()
             raise DataError(
                 path,
@@ -221,7 +222,7 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
                 f"(allowed: {_ranges(np.flatnonzero(self._known).tolist())})",
                 "Correct the mask, or check that the class list is that of these masks.",
             )
-        train_ids: ByteMap = self._train_id[ids]
+        train_ids: ByteMap = self._train_id.take(ids)
         return train_ids
 
 
