@@ -21,12 +21,13 @@ from segdistill.build import (
     build_datasets,
     build_plan,
     build_protocol,
+    build_sources,
     build_teacher,
     load,
     load_predictor,
 )
 from segdistill.config import RecipeError, TeacherConfig, load_recipe, recipe_names
-from segdistill.data import DatasetNotFoundError
+from segdistill.data import DatasetNotFoundError, Prepared, prepare
 from segdistill.labels import CAMVID, CITYSCAPES, STREETS, LabelTable
 from segdistill.models import Segmenter, create_model
 from segdistill.types import Preprocessing
@@ -146,6 +147,30 @@ def test_unlabelled_images_join_the_training_set(tiny, tmp_path):
     assert (built.train_set.load(4)[1] == 255).all()
     with pytest.raises(DatasetNotFoundError, match="none"):
         build(tiny("camvid_cpu", f"data.unlabelled={tmp_path / 'none'}"))
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("cityscapes_teacher", []),
+        ("voc_teacher", []),
+        ("camvid_teacher", []),
+        ("ade20k_teacher", []),
+        ("coco_stuff_teacher", ["evaluate.protocol=paper"]),
+    ],
+)
+def test_a_prepared_cache_takes_the_place_of_the_files(name, overrides, tiny, tmp_path):
+    write_image(tmp_path / "more/a.png")
+    recipe = tiny(name, f"data.unlabelled={tmp_path / 'more'}", *overrides)
+    prepare(build_sources(recipe), tmp_path / "cache")
+    cached = recipe.model_copy(update={"data": recipe.data.model_copy(update={"cache": str(tmp_path / "cache")})})
+    found, expected = build(cached), build(recipe)
+    for ours, theirs in zip(found[1:4], expected[1:4], strict=True):
+        assert (ours is None) == (theirs is None)
+        for index in range(0 if theirs is None else len(theirs)):
+            assert all(torch.equal(a, b) for a, b in zip(ours.load(index), theirs.load(index), strict=True))
+    assert isinstance(found.val_set, Prepared)
+    assert found.labels == expected.labels
 
 
 def test_further_features_can_be_named_and_terms_read_them(tiny):

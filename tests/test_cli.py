@@ -38,6 +38,7 @@ VERBS = {
     "predict": {"run", "source", "--out", "--device"},
     "report": {"runs", "--out", "--markdown"},
     "check": {"recipe", "overrides"},
+    "prepare": {"recipe", "overrides", "--out"},
     "profile": {"recipe", "overrides", "--steps", "--json"},
     "list": set(),
 }
@@ -360,3 +361,36 @@ def test_the_demo_prints_its_table_and_writes_its_report(ok, tmp_path):
     assert f"report: {tmp_path / 'demo/report.html'}" in printed
     for name in ("teacher", "demo_student", "demo"):
         assert (tmp_path / "demo" / name / rundir.RESULT).is_file()
+
+
+def test_prepare_writes_a_cache_that_a_recipe_reads(segdistill_, tmp_path):
+    root, cache = make_folder(tmp_path / "data"), tmp_path / "cache"
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        f"data: {{dataset: folder, root: {root}, crop_size: [32, 32], num_workers: 0}}\n"
+        "model: {name: deeplabv3_mobilenetv2_035, output_stride: 16}\ntrain: {iterations: 1}\n"
+    )
+    code, out, _ = segdistill_("check", recipe, f"data.cache={cache}")
+    assert code == 1
+    assert f"problem: `{cache}/folder-train` holds no prepared data. Run `segdistill prepare` with this recipe" in out
+    code, out, _ = segdistill_("prepare", recipe, f"data.unlabelled={root / 'val/images'}", "--out", cache)
+    assert code == 0
+    assert out.startswith("to write: 0.00 GB; free: ")
+    assert f"prepared: {cache}. Use it by data.cache={cache}" in out
+    assert sorted(path.name for path in cache.iterdir()) == [".lock", "folder-train", "folder-val", "images-train"]
+    assert segdistill_("check", recipe, f"data.cache={cache}")[0] == 0
+
+
+def test_prepare_prints_every_fault_and_leaves_with_1(segdistill_, tmp_path):
+    root = make_folder(tmp_path / "data")
+    truncate(root / "train/images/scene0.jpg")
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        f"data: {{dataset: folder, root: {root}, crop_size: [32, 32], num_workers: 0}}\n"
+        "model: {name: deeplabv3_mobilenetv2_035}\ntrain: {iterations: 1}\n"
+    )
+    code, out, _ = segdistill_("prepare", recipe, "--out", tmp_path / "cache")
+    assert code == 1
+    problems = [line for line in out.splitlines() if line.startswith("problem:")]
+    assert len(problems) == 1
+    assert f"{root}/train/images/scene0.jpg cannot be decoded as image" in problems[0]

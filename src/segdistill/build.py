@@ -12,7 +12,7 @@ from torch import nn
 
 from segdistill import rundir
 from segdistill.config import DataConfig, ModelConfig, Recipe, RecipeError, TeacherConfig
-from segdistill.data import DATASETS, SegmentationDataset, together
+from segdistill.data import DATASETS, Prepared, SegmentationDataset, Source, together
 from segdistill.distill import Distiller, Teacher
 from segdistill.engine.evaluate import Protocol
 from segdistill.engine.optim import make_optimizers, poly_lr
@@ -71,7 +71,7 @@ def build(recipe: Recipe) -> Built:
         weight_decay=recipe.optim.weight_decay,
     )
     if recipe.data.unlabelled is not None:
-        train_set = together(train_set, DATASETS["images"](recipe.data.unlabelled, "train"))
+        train_set = together(train_set, _open(_unlabelled(recipe.data.unlabelled), recipe.data))
     return Built(labels, train_set, val_set, test_set, distiller, teacher, optimizers)
 
 
@@ -93,7 +93,27 @@ def build_datasets(
 
 
 def build_dataset(data: DataConfig, split: str, *, paper: bool = False) -> SegmentationDataset:
-    """One split of the recipe's data set."""
+    """One split of the recipe's data set, read from its cache if it has one."""
+    return _open(_build_source(data, split, paper=paper), data)
+
+
+def build_sources(recipe: Recipe) -> list[Source]:
+    """Everything that a recipe reads images from, for `prepare`."""
+    data, paper = recipe.data, recipe.evaluate.protocol == "paper"
+    splits = [split for split in (data.train_split, data.val_split, data.test_split) if split is not None]
+    sources = [_build_source(data, split, paper=paper) for split in dict.fromkeys(splits)]
+    return sources if data.unlabelled is None else [*sources, _unlabelled(data.unlabelled)]
+
+
+def _open(source: Source, data: DataConfig) -> SegmentationDataset:
+    return source.dataset if data.cache is None else Prepared(source, data.cache)
+
+
+def _unlabelled(root: str) -> Source:
+    return Source("images", {}, DATASETS["images"](root, "train"))
+
+
+def _build_source(data: DataConfig, split: str, *, paper: bool) -> Source:
     if data.dataset not in DATASETS:
         raise RecipeError(
             f"`data.dataset` must be a known data set; got {data.dataset!r}. {nearest(data.dataset, DATASETS)}"
@@ -108,7 +128,7 @@ def build_dataset(data: DataConfig, split: str, *, paper: bool = False) -> Segme
             f"`data.root` must be the folder of the data set {data.dataset!r}; got null. Add data.root=FOLDER."
         )
     try:
-        return kind(data.root, split, **options)
+        return Source(data.dataset, options, kind(data.root, split, **options))
     except TypeError as error:  # an option of another type than the data set expects
         raise RecipeError(f"`data.options` must fit the data set {data.dataset!r}; got {options} ({error}).") from None
 

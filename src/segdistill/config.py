@@ -46,6 +46,7 @@ class DataConfig(_Closed):
         test_split: Split that is scored once at the end, with the best weights; null for none.
         options: Further arguments of the data set, for example ``classes`` of a ``folder``.
         unlabelled: Folder of images without labels, added to the training set.
+        cache: Folder that `segdistill prepare` wrote, read instead of the image files; null for none.
         image_scale: Images are resized by this factor when read; labels of val and test are not.
         crop_size: (height, width) of a training crop, pixels.
         scale_range: Random scale of an image before the crop: from, to.
@@ -62,6 +63,7 @@ class DataConfig(_Closed):
     test_split: str | None = None
     options: Mapping = {}
     unlabelled: str | None = None
+    cache: str | None = None
     image_scale: Positive = 1.0
     crop_size: Size
     scale_range: tuple[Positive, Positive] = (0.5, 2.0)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from segdistill.compare.plan import Planned
     from segdistill.config import Recipe
+    from segdistill.data import Fault
     from segdistill.doctor import Checkup
     from segdistill.profiling import Profile
     from segdistill.reports import Row
@@ -79,6 +80,18 @@ def show_runs(bar: "Progress") -> "Callable[[Planned, dict[str, Any]], None]":
                 bar.update(done, visible=False)
             tasks[run.title] = bar.add_task(run.title, total=run.recipe.train.iterations, note="")
         show_record(bar, tasks[run.title], record)
+
+    return show
+
+
+def show_counts(bar: "Progress") -> "Callable[[str, int, int], None]":
+    """A function that shows how far each part is read: its name, files done, files in all."""
+    tasks: dict[str, Any] = {}
+
+    def show(name: str, done: int, total: int) -> None:
+        if name not in tasks:
+            tasks[name] = bar.add_task(f"reading {name}", total=total, note="")
+        bar.update(tasks[name], completed=done)
 
     return show
 
@@ -165,6 +178,18 @@ def print_profile(measured: "Profile") -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def print_room(needed: int, free: int) -> None:
+    """What a cache takes, before it is written."""
+    out.print(f"to write: {needed / 1e9:.2f} GB; free: {free / 1e9:.2f} GB", highlight=False)
+
+
+def print_faults(faults: "Sequence[Fault]") -> None:
+    """What is wrong with files, a line each."""
+    for fault in faults:
+        text = f"{fault.path} {fault.problem}. {fault.remedy}"
+        out.print(f"[bold red]problem:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def print_checkup(checkup: "Checkup", recipe: "Recipe") -> None:
