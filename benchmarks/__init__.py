@@ -1,0 +1,1 @@
+"""Measurements of the package, one file a subject: ``python -m benchmarks.<name>``."""
