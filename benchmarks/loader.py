@@ -39,6 +39,7 @@ from segdistill.data import (
     prepare,
     read_image,
     read_mask,
+    train_loader,
     train_transform,
 )
 from segdistill.data.transforms import Pair, resize
@@ -155,6 +156,20 @@ def measure(
             yield name, {stage: seconds / crops for stage, seconds in clock.seconds.items()}
 
 
+def through_worker(dataset: SegmentationDataset, crop: tuple[int, int], crops: int) -> float:
+    """Crops a second that arrive from a loader with one worker process, its start left out."""
+    batches = iter(
+        train_loader(
+            dataset, crop_size=crop, batch_size=BATCH, seed=0, num_steps=3 + crops // BATCH, fill=FILL, num_workers=1
+        )
+    )
+    for _ in range(3):  # the first, and what the worker has made meanwhile
+        next(batches)
+    start = time.perf_counter()
+    arrived = sum(len(batch.image) for batch in batches)
+    return arrived / (time.perf_counter() - start)
+
+
 def check_equal(source: Source, prepared: Prepared, augment: TrainTransform, crops: int) -> None:
     """All three ways must give the same bits."""
     for seed in range(crops):
@@ -176,12 +191,17 @@ def run(*, images: int, turns: int, crops: int, size: tuple[int, int], crop: tup
         measured: dict[str, list[Seconds]] = {"whole": [], "window": [], "cached": []}
         for name, seconds in measure(source, prepared, augment, turns, crops):
             measured[name].append(seconds)
+        arrived: dict[str, list[float]] = {"window": [], "cached": []}
+        for _ in range(turns):
+            arrived["window"].append(through_worker(source.dataset, crop, crops))
+            arrived["cached"].append(through_worker(prepared, crop, 10 * crops))
         png_bytes = [statistics.mean(paths[k].stat().st_size for paths in source.dataset.samples) for k in (0, 1)]
     return {
         "image_size": size, "crop_size": crop, "scales": augment.scales, "batch_size": BATCH,
         "images": images, "turns": turns, "crops_a_turn": crops,
         "png_bytes": {"image": round(png_bytes[0]), "mask": round(png_bytes[1])},
         "ways": {name: _summary(turns_of_way) for name, turns_of_way in measured.items()},
+        "crops_per_s_from_one_worker": {name: round(statistics.median(rates), 1) for name, rates in arrived.items()},
     }  # fmt: skip
 
 
@@ -244,6 +264,7 @@ def main() -> None:
     for name, way in found["ways"].items():
         stages = ", ".join(f"{stage} {ms['median']:.1f}" for stage, ms in way["ms_a_crop"].items())
         print(f"{name:7} {way['crops_per_s']:7.1f} crops/s; ms a crop: {stages}")
+    print("from one worker, crops/s:", found["crops_per_s_from_one_worker"])
 
 
 if __name__ == "__main__":

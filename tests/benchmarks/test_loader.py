@@ -25,10 +25,11 @@ def test_the_record_says_what_was_measured_where(measured):
     assert record["note"] == "a test"
     assert record["threads"] == 1
     assert {"commit", "python", "torch", "torchvision", "pillow", "numpy", "device"} <= record.keys()
+    assert all(rate > 0 for rate in record["crops_per_s_from_one_worker"].values())
     assert (record["image_size"], record["crop_size"]) == ([64, 128], [48, 80])
     assert (record["images"], record["turns"], record["crops_a_turn"]) == (3, 2, 4)
     assert record["png_bytes"]["image"] > record["png_bytes"]["mask"] > 0
-    assert [line.split()[0] for line in printed.splitlines()] == ["whole", "window", "cached"]
+    assert [line.split()[0] for line in printed.splitlines()] == ["whole", "window", "cached", "from"]
 
 
 def test_every_way_has_its_stages_and_they_add_up(measured):
