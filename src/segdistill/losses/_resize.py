@@ -13,7 +13,16 @@ def match_size(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def match_labels(labels: Tensor, teacher: Tensor) -> Tensor:
-    """Resize labels (B, H, W) to the teacher's height and width by nearest neighbour, if they differ."""
+    """Resize labels (B, H, W) to the teacher's height and width by nearest neighbour, if they differ.
+
+    Raises:
+        ValueError: If the labels are not integers, or not of the teacher's images.
+    """
+    if labels.ndim != 3 or labels.shape[0] != teacher.shape[0] or labels.is_floating_point():
+        raise ValueError(
+            f"`labels` must be integers (B, H, W) for {teacher.shape[0]} images; "
+            f"got {labels.dtype} of shape {tuple(labels.shape)}."
+        )
     size = teacher.shape[-2:]
     if labels.shape[-2:] == size:
         return labels

@@ -10,7 +10,6 @@ from segdistill.losses._pair import matched_pair
 from segdistill.losses._relations import relations
 from segdistill.losses._resize import match_labels
 from segdistill.losses._unit import unit
-from segdistill.losses.kd import _checked_labels
 from segdistill.ops._checks import check_count, check_positive
 from segdistill.ops._precision import without_autocast
 from segdistill.types import IGNORE_INDEX
@@ -197,7 +196,7 @@ class CIRKDLoss(nn.Module):
                 return mini_batch
             if labels is None:
                 raise ValueError("`labels` must be given where `memory` is set; got None.")
-            labels = match_labels(_checked_labels(labels, teacher), teacher)
+            labels = match_labels(labels, teacher)
             return CIRKDTerms(mini_batch, *self._to_memory(student, teacher, labels.flatten(1)))
 
     def _to_memory(self, student: Tensor, teacher: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

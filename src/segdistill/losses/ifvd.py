@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from segdistill.losses._pair import matched_pair
 from segdistill.losses._resize import match_labels
 from segdistill.losses._unit import unit
-from segdistill.losses.kd import _checked_labels
 from segdistill.ops._checks import check_count
 from segdistill.ops._precision import without_autocast
 from segdistill.types import IGNORE_INDEX
@@ -56,7 +55,7 @@ def ifvd(student: Tensor, teacher: Tensor, labels: Tensor, *, num_classes: int |
         check_count("num_classes", num_classes)
     with without_autocast(teacher):
         student, teacher = matched_pair(student, teacher)
-        labels = match_labels(_checked_labels(labels, teacher), teacher).flatten(1)
+        labels = match_labels(labels, teacher).flatten(1)
         if num_classes is None:
             num_classes = int(labels.masked_fill(labels == IGNORE_INDEX, 0).max()) + 1
         member = membership(labels, num_classes, teacher.dtype)

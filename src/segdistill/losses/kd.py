@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segdistill.losses._resize import match_labels, match_size
-from segdistill.ops._checks import check_map, check_positive, check_together
-from segdistill.ops._precision import without_autocast, working_dtype
+from segdistill.losses._pair import matched_pair
+from segdistill.losses._resize import match_labels
+from segdistill.ops._checks import check_positive
+from segdistill.ops._precision import without_autocast
 from segdistill.types import IGNORE_INDEX
 
 
@@ -45,11 +46,13 @@ def kd(student: Tensor, teacher: Tensor, labels: Tensor | None = None, *, temper
         True
     """
     check_positive("temperature", temperature)
-    _check_logits(student, teacher)
     with without_autocast(teacher):
-        dtype = working_dtype(student, teacher)
-        teacher = teacher.detach().to(dtype)
-        student = match_size(student.to(dtype), teacher)
+        student, teacher = matched_pair(student, teacher)
+        if student.shape[1] != teacher.shape[1]:
+            raise ValueError(
+                f"`teacher` must have the classes of `student`; got {teacher.shape[1]} and {student.shape[1]}. "
+                "Logits can be distilled only between networks with one class table; distil features instead."
+            )
         divergence = F.kl_div(
             F.log_softmax(student / temperature, dim=1),
             F.softmax(teacher / temperature, dim=1),
@@ -57,7 +60,7 @@ def kd(student: Tensor, teacher: Tensor, labels: Tensor | None = None, *, temper
         ).sum(dim=1)
         if labels is None:
             return divergence.mean() * temperature**2
-        counts = match_labels(_checked_labels(labels, teacher), teacher) != IGNORE_INDEX
+        counts = match_labels(labels, teacher) != IGNORE_INDEX
         return torch.where(counts, divergence, 0.0).sum() / counts.sum().clamp_min(1) * temperature**2
 
 
@@ -107,23 +110,3 @@ class KDLoss(nn.Module):
         if self.labelled_only and labels is None:
             raise ValueError("`labels` must be given where `labelled_only` is set; got None.")
         return kd(student, teacher, labels if self.labelled_only else None, temperature=self.temperature)
-
-
-def _check_logits(student: Tensor, teacher: Tensor) -> None:
-    check_map("student", student)
-    check_map("teacher", teacher)
-    check_together(student, teacher)
-    if student.shape[1] != teacher.shape[1]:
-        raise ValueError(
-            f"`teacher` must have the classes of `student`; got {teacher.shape[1]} and {student.shape[1]}. "
-            "Logits can be distilled only between networks with one class table; distil features instead."
-        )
-
-
-def _checked_labels(labels: Tensor, teacher: Tensor) -> Tensor:
-    if labels.ndim != 3 or labels.shape[0] != teacher.shape[0] or labels.is_floating_point():
-        raise ValueError(
-            f"`labels` must be integers (B, H, W) for {teacher.shape[0]} images; "
-            f"got {labels.dtype} of shape {tuple(labels.shape)}."
-        )
-    return labels

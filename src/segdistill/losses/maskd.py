@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segdistill.losses._dice import dice_overlap
 from segdistill.losses._resize import match_labels, match_size
 from segdistill.ops._checks import check_count, check_map, check_positive, check_together
 from segdistill.ops._precision import without_autocast, working_dtype
@@ -55,20 +56,15 @@ def token_loss(teacher: Tensor, labels: Tensor, tokens: Tensor) -> Tensor:
         torch.Size([])
     """
     check_map("teacher", teacher)
-    if labels.ndim != 3 or labels.shape[0] != teacher.shape[0] or labels.is_floating_point():
-        raise ValueError(
-            f"`labels` must be integers (B, H, W) for {teacher.shape[0]} images; "
-            f"got {labels.dtype} of shape {tuple(labels.shape)}."
-        )
     with without_autocast(teacher):
         dtype = working_dtype(teacher, tokens)
         teacher = teacher.detach().to(dtype)
-        masks = token_masks(teacher, tokens.to(dtype))
         labels = match_labels(labels, teacher)
+        masks = token_masks(teacher, tokens.to(dtype))
         task = F.cross_entropy(
             teacher * masks.sum(dim=1, keepdim=True), labels, ignore_index=IGNORE_INDEX, reduction="sum"
         )
-        return task / (labels != IGNORE_INDEX).sum().clamp_min(1) + _mean_dice(masks)
+        return task / (labels != IGNORE_INDEX).sum().clamp_min(1) + dice_overlap(masks.flatten(2))
 
 
 def maskd(student: Tensor, teacher: Tensor, tokens: Tensor) -> Tensor:
@@ -248,14 +244,3 @@ def _look_again(loss: MasKDLoss, _: Any) -> None:
 def _zero(x: Tensor, dtype: torch.dtype) -> Tensor:
     """A zero that gives ``x`` a zero gradient, whatever its values: DistributedDataParallel waits for one."""
     return x[:0].sum(dtype=dtype)
-
-
-def _mean_dice(masks: Tensor) -> Tensor:
-    """Mean Dice overlap of the masks (B, T, H, W) over images and pairs; 0 for a single mask."""
-    flat = masks.flatten(2)
-    products = flat @ flat.mT
-    squares = products.diagonal(dim1=1, dim2=2)
-    dice = 2 * products / (squares[:, :, None] + squares[:, None, :] + 1e-12)
-    count = masks.shape[1]
-    pairs = 1 - torch.eye(count, dtype=masks.dtype, device=masks.device)
-    return (dice * pairs).sum() / (masks.shape[0] * max(1, count * (count - 1)))

@@ -9,9 +9,10 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from segdistill.losses._discriminator import Discriminator
+from segdistill.losses._pair import matched_pair
 from segdistill.losses._resize import match_size
 from segdistill.ops._checks import check_choice, check_count, check_map, check_positive, check_together
-from segdistill.ops._precision import without_autocast, working_dtype
+from segdistill.ops._precision import without_autocast
 
 Objective = Literal["hinge", "wgan-gp"]
 
@@ -51,11 +52,8 @@ def skd_pairwise(student: Tensor, teacher: Tensor, *, pool_size: float = 2) -> T
         True
     """
     _check_pool_size(pool_size)
-    _check_maps(student, teacher)
     with without_autocast(teacher):
-        dtype = working_dtype(student, teacher)
-        teacher = teacher.detach().to(dtype)
-        student = match_size(student.to(dtype), teacher)
+        student, teacher = matched_pair(student, teacher)
         return F.mse_loss(_similarities(student, pool_size), _similarities(teacher, pool_size))
 
 
@@ -228,9 +226,3 @@ def _check_pool_size(value: float) -> None:
             "`pool_size` must be a number of cells, an integer of at least 1, or a share of the map in (0, 1); "
             f"got {value!r}."
         )
-
-
-def _check_maps(student: Tensor, teacher: Tensor) -> None:
-    check_map("student", student)
-    check_map("teacher", teacher)
-    check_together(student, teacher)
