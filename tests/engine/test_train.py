@@ -5,6 +5,7 @@ import signal
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from segdistill import Distiller, Teacher, Term, rundir
@@ -127,6 +128,20 @@ def test_a_killed_run_does_again_what_was_not_saved(tmp_path):
     assert again.steps_seen[0] == 4
     assert same(again.state(), whole.state())
     assert (tmp_path / "killed" / rundir.METRICS).read_bytes() == (tmp_path / "whole" / rundir.METRICS).read_bytes()
+
+
+def test_a_checkpoint_that_knows_more_is_continued(tmp_path):
+    first = Run(tmp_path / "run")
+    first.stop_after = 2
+    with pytest.raises(Stopped):
+        first.go()
+    path = first.folder / rundir.LAST
+    progress = checkpoint.load(path).progress
+    progress["run"]["val"] = {"miou": 0.1}  # older versions kept it
+    save_file(load_file(path), path, {"format": checkpoint.FORMAT, "progress": json.dumps(progress)})
+    second = Run(tmp_path / "run")
+    assert second.go(resume=True).step == 8
+    assert second.steps_seen == [3, 4, 5, 6, 7]
 
 
 def test_resume_without_a_checkpoint_starts_anew(tmp_path):

@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,6 @@ class Progress:
     best_miou: float = -1.0
     seconds: float = 0.0
     peak_memory_mb: float | None = None
-    val: dict[str, Any] = field(default_factory=dict)
 
 
 def train(
@@ -110,7 +109,8 @@ def train(
     if resume and (run / rundir.LAST).is_file():
         saved = checkpoint.load(run / rundir.LAST)
         checkpoint.restore(saved, model=distiller, optimizers=optimizers)
-        progress = Progress(**saved.progress["run"])
+        known = saved.progress["run"]  # an older version's has a key more
+        progress = Progress(**{field.name: known[field.name] for field in fields(Progress)})
         meter.restore(saved.extra, saved.progress["parts"])
     if accelerator.is_main_process:
         for name in (rundir.METRICS, rundir.TIMING):
@@ -167,7 +167,7 @@ def train(
                     val = validate()
                 report({"step": progress.step, "val": val})
                 if val["miou"] > progress.best_miou:
-                    progress.best_step, progress.best_miou, progress.val = progress.step, val["miou"], val
+                    progress.best_step, progress.best_miou = progress.step, val["miou"]
                     save(rundir.BEST)
             stopping = _agree_on_stop(stop, progress.step, accelerator)
             if progress.step % plan.save_every == 0 or last or stopping:
