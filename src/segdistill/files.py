@@ -31,27 +31,21 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def try_lock(folder: Path) -> Iterator[bool]:
+def lock(folder: Path, *, wait: bool) -> Iterator[bool]:
     """Claim a folder among the processes that see it; yield whether the claim succeeded.
 
     The operating system drops the claim when the process ends, however it ends.
+
+    Args:
+        folder: Created if need be.
+        wait: For whoever has it; then the claim always succeeds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:
             if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
         else:
             yield True
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the claim of `try_lock` on a folder, waiting for whoever has it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -53,11 +53,8 @@ def run_recipe(
         ValueError: Whatever is wrong with the recipe, the data or the folder, before training starts.
         NotFiniteError, Stopped: See `engine.train`.
     """
-    if resume and (folder / rundir.RECIPE).is_file() and recipe_of(folder) != recipe:
-        raise RecipeError(
-            f"{folder} holds a run with other settings, which cannot be continued with these. "
-            f"Continue it as it is (segdistill train --resume {folder}), or choose another --out."
-        )
+    if resume:
+        refuse_other(folder, recipe, f"Continue it as it is (segdistill train --resume {folder})")
     if resume and rundir.is_complete(folder):
         result: dict[str, Any] = rundir.read_json(folder / rundir.RESULT)
         return result
@@ -258,6 +255,24 @@ def recipe_of(folder: Path) -> Recipe:
     if not (folder / rundir.RECIPE).is_file():
         raise rundir.RunError(f"{folder} is not a run folder: it holds no {rundir.RECIPE}.")
     return load_recipe(folder / rundir.RECIPE)
+
+
+def refuse_other(folder: Path, recipe: Recipe, remedy: str) -> None:
+    """Refuse a folder that holds a run of another recipe; an empty or missing one will do.
+
+    Args:
+        folder: Run folder.
+        recipe: What it shall hold.
+        remedy: How the sentence of the error goes on, before ``, or choose another --out.``
+
+    Raises:
+        RecipeError: If it holds something else.
+    """
+    if (folder / rundir.RECIPE).is_file() and recipe_of(folder) != recipe:
+        raise RecipeError(
+            f"{folder} holds a run with other settings, which cannot be continued with these. "
+            f"{remedy}, or choose another --out."
+        )
 
 
 def new_folder(recipe: Recipe, root: Path = Path("runs")) -> Path:

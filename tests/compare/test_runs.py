@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from segdistill import rundir
+from segdistill.compare import prepare as preparation
 from segdistill.compare.conclude import conclude
 from segdistill.compare.execute import finish_all, forget_failures
 from segdistill.compare.plan import plan
@@ -129,6 +130,15 @@ def test_another_recipe_or_budget_in_the_same_folder_is_refused(finished):
         prepare(planned(folder, overrides=["optim.lr=0.01"]), quiet)
     with pytest.raises(RecipeError, match="holds a comparison with another recipe or budget"):
         prepare(planned(folder, budget="time"), quiet)
+
+
+def test_only_methods_that_are_new_are_tried(tmp_path, monkeypatch):
+    tried = []
+    monkeypatch.setattr(preparation, "try_step", lambda built, recipe, device: tried.append(recipe.name))
+    prepare(planned(tmp_path, methods=["kd"]), quiet)
+    assert tried == ["none", "kd"]
+    prepare(planned(tmp_path, methods=["kd", "cwd"], seeds=[0, 1]), quiet)
+    assert tried == ["none", "kd", "cwd"]
 
 
 def test_a_method_that_cannot_be_built_stops_it_before_any_student_trains(tmp_path):

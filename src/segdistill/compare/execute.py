@@ -16,10 +16,10 @@ from accelerate.utils import broadcast_object_list
 from segdistill import rundir
 from segdistill.build import build
 from segdistill.compare.plan import Planned
-from segdistill.config import Recipe, RecipeError, change_recipe
+from segdistill.config import Recipe, change_recipe
 from segdistill.engine.meter import NotFiniteError
-from segdistill.files import try_lock
-from segdistill.run import Runner, recipe_of, run_recipe
+from segdistill.files import lock
+from segdistill.run import Runner, refuse_other, run_recipe
 from segdistill.scoring import make_accelerator
 
 logger = logging.getLogger(__name__)
@@ -43,11 +43,7 @@ def finish_all(runs: Sequence[Planned], on_log: OnLog, *, keep_going: bool = Tru
         RecipeError: If a folder holds a run with another recipe, whose result would pass for this one's.
     """
     for run in runs:
-        if (run.folder / rundir.RECIPE).is_file() and recipe_of(run.folder) != run.recipe:
-            raise RecipeError(
-                f"{run.folder} holds a run with other settings, which cannot be continued with these. "
-                "Give the same settings again, or choose another --out."
-            )
+        refuse_other(run.folder, run.recipe, "Give the same settings again")
     pending = list(runs)
     while pending:
         before = len(pending)
@@ -62,7 +58,7 @@ def finish_all(runs: Sequence[Planned], on_log: OnLog, *, keep_going: bool = Tru
 def _take(run: Planned, on_log: OnLog, keep_going: bool) -> bool:
     """Do a run if nobody else does it; True if it is over now."""
     accelerator = make_accelerator(run.recipe)
-    with try_lock(run.folder) if accelerator.is_main_process else contextlib.nullcontext(False) as claimed:
+    with lock(run.folder, wait=False) if accelerator.is_main_process else contextlib.nullcontext(False) as claimed:
         answer = [claimed]
         if accelerator.num_processes > 1:
             broadcast_object_list(answer)

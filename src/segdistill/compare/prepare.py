@@ -13,14 +13,14 @@ from segdistill.compare.execute import OnLog, finish_all, measure_speeds
 from segdistill.compare.plan import Comparison, Planned, Variant
 from segdistill.config import RecipeError, change_recipe
 from segdistill.doctor import try_step
-from segdistill.files import locked
+from segdistill.files import lock
 from segdistill.scoring import make_accelerator
 
 FORMAT = "segdistill-comparison-1"
 
 
 def prepare(comparison: Comparison, on_log: OnLog) -> list[Planned]:
-    """Make the teacher, try every method, settle the budget, write ``comparison.json``; return the runs.
+    """Make the teacher, try every method that is new, settle the budget, write ``comparison.json``; return the runs.
 
     Everything that can be wrong with a method shows here, before the first student is trained.
 
@@ -30,7 +30,7 @@ def prepare(comparison: Comparison, on_log: OnLog) -> list[Planned]:
         RecipeError, ValueError: What is wrong with a recipe, its data or its shapes, or with the folder.
     """
     alone = make_accelerator(comparison.recipe).is_main_process
-    with locked(comparison.folder) if alone else contextlib.nullcontext():
+    with lock(comparison.folder, wait=True) if alone else contextlib.nullcontext():
         return _prepare(comparison, on_log)
 
 
@@ -45,7 +45,10 @@ def _prepare(comparison: Comparison, on_log: OnLog) -> list[Planned]:
         for _ in finish_all([comparison.teacher], on_log, keep_going=False):
             pass
     accelerator = make_accelerator(comparison.recipe)
+    tried = {row["name"] for row in known.get("methods", [])}
     for variant in comparison.variants:
+        if variant.name in tried:
+            continue
         try:
             built = build(variant.recipe)
             built.distiller.to(accelerator.device)
