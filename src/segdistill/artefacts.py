@@ -26,6 +26,7 @@ from segdistill.labels import ignored_color
 from segdistill.types import IGNORE_INDEX, Batch
 
 REPORTED_PACKAGES = ("segdistill", "torch", "torchvision", "timm", "accelerate", "numpy")
+WARM_UP = 3  # passes before those that are timed
 
 
 def environment(accelerator: Accelerator) -> dict[str, Any]:
@@ -105,17 +106,23 @@ def tensorboard(folder: Path) -> Callable[[dict[str, Any]], None]:
 
 
 @torch.no_grad()
-def latency(segment: Segment, loader: Iterable[Batch], device: torch.device, repeats: int = 10) -> float:
-    """Median seconds from one image of the set to its logits, batch 1."""
+def latencies(
+    segments: Mapping[str, Segment], loader: Iterable[Batch], device: torch.device, *, repeats: int
+) -> dict[str, float]:
+    """Median milliseconds from one image of the set to its logits, batch 1, of every network.
+
+    Networks take turns, so that a slow moment is slow for all.
+    """
     image = to_device(next(iter(loader)), device).image
-    seconds = []
-    for _ in range(repeats + 2):  # two to warm up
-        start = time.perf_counter()
-        segment(image)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[2:])
+    seconds: dict[str, list[float]] = {name: [] for name in segments}
+    for _ in range(WARM_UP + repeats):
+        for name, segment in segments.items():
+            start = time.perf_counter()
+            segment(image)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: round(1e3 * statistics.median(times[WARM_UP:]), 3) for name, times in seconds.items()}
 
 
 def write_gallery(

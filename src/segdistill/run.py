@@ -16,7 +16,7 @@ from torch import Tensor
 
 from segdistill import rundir
 from segdistill.analysis import NUM_IMAGES, write_cells
-from segdistill.artefacts import environment, event_log, latency, tensorboard, write_gallery
+from segdistill.artefacts import environment, event_log, latencies, tensorboard, write_gallery
 from segdistill.build import Built, build, build_plan, build_protocol
 from segdistill.config import Recipe, RecipeError, dump_recipe, load_recipe
 from segdistill.data import EvalLoader, SegmentationDataset, Selection, eval_loader, evenly, spread, train_loader
@@ -184,7 +184,9 @@ class Runner:
     ) -> None:
         """Latency, and what the report shows beside the scores: confusion, images, features, pictures."""
         recipe, folder = self.recipe, self.folder
-        result["ms_per_image"] = round(1e3 * latency(segment, self._images(split), self.device), 3)
+        result["ms_per_image"] = latencies({"student": segment}, self._images(split), self.device, repeats=10)[
+            "student"
+        ]
         rundir.write_json(folder / rundir.CONFUSION, {"matrix": examined.confusion.tolist()})
         rundir.write_json(folder / rundir.IMAGES, {"images": examined.images})
         networks: dict[str, Callable[[Tensor], SegOutput]] = {

@@ -3,7 +3,7 @@ import json
 import pytest
 from tests.reports.fakes import make_comparison
 
-from segdistill.reports import headline, read_comparison, rows_of
+from segdistill.reports import first_runs, headline, read_comparison, rows_of
 from segdistill.reports.verdict import caveats
 from segdistill.rundir import RunError
 
@@ -107,6 +107,16 @@ def test_a_failure_without_words_is_a_failure(folder, text):
     (folder / "2" / "1" / "failed.json").write_text(text)
     rows = {row.name: row for row in rows_of(read_comparison(folder))}
     assert len(rows["af_dcd"].failed) == 1
+
+
+def test_the_first_run_of_a_row_is_the_first_that_is_complete(folder):
+    fail(folder / "2" / "0")
+    for seed in ("0", "1"):
+        fail(folder / "1" / seed)
+    runs = {"none": folder / "0/0", "af_dcd": folder / "2/1", "teacher": folder / "teacher"}
+    assert first_runs(read_comparison(folder)) == runs
+    change(folder, teacher=str(folder / "teacher"))
+    assert "teacher" not in first_runs(read_comparison(folder))  # it is taken for one from elsewhere
 
 
 def test_a_result_outdoes_an_old_failure(folder):

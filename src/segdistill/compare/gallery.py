@@ -7,26 +7,22 @@ from typing import Any
 from segdistill import rundir
 from segdistill.artefacts import write_gallery
 from segdistill.build import build_datasets, build_protocol, load_predictor
-from segdistill.compare.prepare import read_plan
 from segdistill.data import Selection, eval_loader
+from segdistill.reports import first_runs, read_comparison
 from segdistill.run import recipe_of
 from segdistill.scoring import make_accelerator
 
 
 def write_galleries(folder: Path) -> None:
     """Give the first seed of every method, and the teacher, pictures of the images on which methods differ most."""
-    plan = read_plan(folder)
-    firsts = [next((folder / run for run in row["runs"] if _has_images(folder / run)), None) for row in plan["methods"]]
-    runs = [run for run in firsts if run is not None]
-    if not runs:
+    runs = {name: run for name, run in first_runs(read_comparison(folder)).items() if (run / rundir.IMAGES).is_file()}
+    students = [run for name, run in runs.items() if name != "teacher"]
+    if not students:
         return
-    recipe = recipe_of(runs[0])
-    if plan["teacher"] == "teacher":
-        runs.append(folder / "teacher")
-    scores = {run: rundir.read_json(run / rundir.IMAGES)["images"] for run in runs}
-    students = [scores[run] for run in runs if run.name != "teacher"]
-    shown = _most_different(students, recipe.train.gallery)
-    stale = [run for run in runs if not _shows(run, [scores[run][index] for index in shown])]
+    recipe = recipe_of(students[0])
+    scores = {run: rundir.read_json(run / rundir.IMAGES)["images"] for run in runs.values()}
+    shown = _most_different([scores[run] for run in students], recipe.train.gallery)
+    stale = [run for run in scores if not _shows(run, [scores[run][index] for index in shown])]
     if not shown or not stale:
         return
     _, val_set, test_set = build_datasets(recipe)
@@ -50,10 +46,6 @@ def write_galleries(folder: Path) -> None:
             device=device,
             protocol=build_protocol(recipe),
         )
-
-
-def _has_images(run: Path) -> bool:
-    return rundir.is_complete(run) and (run / rundir.IMAGES).is_file()
 
 
 def _most_different(scores: Sequence[Sequence[Mapping[str, Any]]], count: int) -> list[int]:

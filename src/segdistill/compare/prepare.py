@@ -14,9 +14,8 @@ from segdistill.compare.plan import Comparison, Planned, Variant
 from segdistill.config import RecipeError, change_recipe
 from segdistill.doctor import try_step
 from segdistill.files import lock
+from segdistill.reports.comparison import FORMAT
 from segdistill.scoring import make_accelerator
-
-FORMAT = "segdistill-comparison-1"
 
 
 def prepare(comparison: Comparison, on_log: OnLog) -> list[Planned]:
@@ -35,7 +34,7 @@ def prepare(comparison: Comparison, on_log: OnLog) -> list[Planned]:
 
 
 def _prepare(comparison: Comparison, on_log: OnLog) -> list[Planned]:
-    known = read_plan(comparison.folder)
+    known = _read_plan(comparison.folder)
     if known and (known["budget"], known["recipe"]) != (comparison.budget, comparison.recipe.model_dump(mode="json")):
         raise RecipeError(
             f"{comparison.folder} holds a comparison with another recipe or budget. Give the same again to continue "
@@ -90,7 +89,7 @@ def _within(variant: Variant, steps: float) -> Variant:
     return variant._replace(recipe=change_recipe(variant.recipe, {"train": values}))
 
 
-def read_plan(folder: Path) -> dict[str, Any]:
+def _read_plan(folder: Path) -> dict[str, Any]:
     """``comparison.json`` of a folder, empty if there is none.
 
     Raises:

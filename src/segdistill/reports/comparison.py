@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
@@ -10,6 +10,9 @@ from segdistill import rundir
 from segdistill.reports.read import Positive, Record, Run, read_as, read_failure, read_runs
 from segdistill.reports.table import Failure, Row, make_rows
 from segdistill.rundir import RunError
+
+Format = Literal["segdistill-comparison-1"]
+FORMAT: str = get_args(Format)[0]
 
 
 class Method(Record):
@@ -54,7 +57,7 @@ class Comparison(Record):
     """
 
     folder: Path
-    format: Literal["segdistill-comparison-1"]
+    format: Format
     name: str
     command: str = ""
     budget: Literal["iterations", "time"] = "iterations"
@@ -102,6 +105,18 @@ def rows_of(comparison: Comparison) -> list[Row]:
     return [
         replace(row, ms_per_image=latency.get(name, row.ms_per_image)) for name, row in zip(names, rows, strict=True)
     ]
+
+
+def first_runs(comparison: Comparison) -> dict[str, Path]:
+    """Folder of the first complete run of every row by the row's name, and of the teacher that was made here.
+
+    Rows without a complete run are left out.
+    """
+    runs = {method.name: [comparison.folder / run for run in method.runs] for method in comparison.methods}
+    if comparison.teacher == "teacher":
+        runs["teacher"] = [comparison.folder / "teacher"]
+    firsts = {name: next(filter(rundir.is_complete, folders), None) for name, folders in runs.items()}
+    return {name: folder for name, folder in firsts.items() if folder is not None}
 
 
 def _teacher(comparison: Comparison) -> list[Run]:
