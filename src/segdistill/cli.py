@@ -259,7 +259,7 @@ def report(
 
     comparison = read_comparison(runs[0]) if len(runs) == 1 and (runs[0] / rundir.COMPARISON).is_file() else None
     rows = summarise(runs) if comparison is None else rows_of(comparison)
-    write_report([run.folder for row in rows for run in row.runs], file, comparison)
+    write_report(rows, file, comparison)
     print_summary(rows)
     if markdown is not None:
         rundir.write_text(markdown, to_markdown(rows))

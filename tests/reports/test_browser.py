@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 from tests.reports.fakes import METHODS, NAMES, make_comparison, make_run
 
-from segdistill.reports import read_comparison, write_report
+from segdistill.reports import read_comparison, rows_of, summarise, write_report
 
 EVIL = "<script>alert(1)</script>\"'--><img src=x onerror=alert(2)><b>bold</b>"
 CHROMIUM = os.environ.get("SEGDISTILL_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -36,9 +36,10 @@ def reports(tmp_path_factory):
         "crowd": {"methods": crowd, "names": [f"class {k}" for k in range(171)], "pictures": 1, "seeds": 2},
         "hostile": {"methods": evil, "names": [f"{EVIL}{k}" for k in range(len(NAMES))], "pictures": 1},
     }.items():
-        runs = make_comparison(folder / name, **options)
-        write_report(runs, folder / f"{name}.html", read_comparison(folder / name))
-    write_report([one], folder / "single.html")
+        make_comparison(folder / name, **options)
+        comparison = read_comparison(folder / name)
+        write_report(rows_of(comparison), folder / f"{name}.html", comparison)
+    write_report(summarise([one]), folder / "single.html")
     return folder
 
 

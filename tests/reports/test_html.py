@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from tests.reports.fakes import NAMES, make_comparison
 
-from segdistill.reports import read_comparison, summarise, write_report
+from segdistill.reports import read_comparison, rows_of, summarise, write_report
 from segdistill.reports.answers import answers
 from segdistill.reports.charts import main_rows
 from segdistill.reports.how import how
@@ -46,14 +46,15 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def page(three_runs, tmp_path):
-    return Page(write_report(three_runs, tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    return Page(write_report(summarise(three_runs), tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("comparison")
-    runs = make_comparison(folder, seeds=2, pictures=2)
-    return Page(write_report(runs, folder / "report.html", read_comparison(folder)).read_text(encoding="utf-8"))
+    make_comparison(folder, seeds=2, pictures=2)
+    comparison = read_comparison(folder)
+    return Page(write_report(rows_of(comparison), folder / "report.html", comparison).read_text(encoding="utf-8"))
 
 
 def test_the_answer_comes_first(page, three_runs):
@@ -96,7 +97,7 @@ def test_interactive_parts_have_names(compared):
 
 
 def test_one_file_that_loads_nothing(three_runs, tmp_path):
-    path = write_report(three_runs, tmp_path / "report.html")
+    path = write_report(summarise(three_runs), tmp_path / "report.html")
     assert path.stat().st_size < 10_000_000
     page = Page(path.read_text(encoding="utf-8"))
     assert not [attrs for _, attrs in page.tags if "src" in attrs and not attrs["src"].startswith("data:image/")]
@@ -136,7 +137,8 @@ def test_nothing_from_a_run_acts(tmp_path):
         (runs[2] / "environment.json").write_text(json.dumps({name: name, "packages": {name: name}}))
         with (runs[2] / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({"step": 300, "parts": {name: 1.0}, "grad_norms": {name: 1.0}}) + "\n")
-        return write_report(runs, tmp_path / "r.html", read_comparison(tmp_path / str(len(name)))).read_text()
+        comparison = read_comparison(tmp_path / str(len(name)))
+        return write_report(rows_of(comparison), tmp_path / "r.html", comparison).read_text()
 
     clean, text = Page(report("clean-1")), report(EVIL)
     page = Page(text)
@@ -152,14 +154,14 @@ def test_nothing_from_a_run_acts(tmp_path):
 
 
 def test_a_single_run(make_run, tmp_path):
-    page = Page(write_report([make_run("teacher", "teacher", 0.7)], tmp_path / "r.html").read_text())
+    page = Page(write_report(summarise([make_run("teacher", "teacher", 0.7)]), tmp_path / "r.html").read_text())
     assert "70.00 % mIoU" in "".join(page.words)
     assert not [attrs for attrs in page.all("div") if attrs.get("class") in ("gap", "bar rows")]
 
 
 def test_the_bar_is_for_gains_alone(make_run, three_runs, tmp_path):
     def bars(runs):
-        page = Page(write_report(runs, tmp_path / "r.html").read_text())
+        page = Page(write_report(summarise(runs), tmp_path / "r.html").read_text())
         return [attrs["style"] for attrs in page.all("span") if attrs.get("class") == "fill"]
 
     assert bars(three_runs) == ["width: 40%"]
@@ -208,12 +210,12 @@ def test_a_run_without_anything_but_a_result(make_run, tmp_path):
     for path in run.iterdir():
         if path.name != "result.json":
             path.unlink()
-    page = Page(write_report([run], tmp_path / "r.html").read_text())
+    page = Page(write_report(summarise([run]), tmp_path / "r.html").read_text())
     assert "No run was scored" in "".join(page.words)
     assert not page.all("figure")
 
 
 def test_not_a_run_writes_no_file(tmp_path):
     with pytest.raises(RunError):
-        write_report([tmp_path], tmp_path / "r.html")
+        write_report(summarise([tmp_path]), tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()

@@ -28,5 +28,5 @@ def conclude(folder: Path) -> list[Row]:
     rows = rows_of(comparison)
     for suffix, render in (("md", to_markdown), ("tex", to_latex), ("csv", to_csv), ("json", to_json)):
         rundir.write_text(folder / f"{TABLE}.{suffix}", render(rows))
-    write_report([run.folder for row in rows for run in row.runs], folder / "report.html", comparison)
+    write_report(rows, folder / "report.html", comparison)
     return rows

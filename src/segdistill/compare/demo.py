@@ -6,7 +6,7 @@ from pathlib import Path
 from segdistill.compare.execute import OnLog, finish_all
 from segdistill.compare.plan import Planned
 from segdistill.config import load_recipe
-from segdistill.reports import write_report
+from segdistill.reports import summarise, write_report
 
 DEMO_RUNS = (("teacher", "demo_teacher"), ("student alone", "demo_student"), ("student with Af-DCD", "demo"))
 
@@ -39,4 +39,4 @@ def run_demo(runs: Sequence[Planned], report: Path, on_log: OnLog) -> None:
     """
     for _ in finish_all(runs, on_log, keep_going=False):
         pass
-    write_report([run.folder for run in runs], report)
+    write_report(summarise([run.folder for run in runs]), report)

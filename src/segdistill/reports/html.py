@@ -18,13 +18,13 @@ from plotly.offline import get_plotlyjs
 from segdistill import rundir
 from segdistill.reports.answers import answers
 from segdistill.reports.charts import Look, looks
-from segdistill.reports.comparison import Comparison, rows_of
+from segdistill.reports.comparison import Comparison
 from segdistill.reports.formats import table_cells
 from segdistill.reports.gallery import Sample, make_gallery
 from segdistill.reports.how import how
-from segdistill.reports.read import Labels, read_runs
+from segdistill.reports.read import Labels
 from segdistill.reports.sections import Cell, costs, sections
-from segdistill.reports.table import KIND_NAMES, Row, best_distilled, make_rows
+from segdistill.reports.table import KIND_NAMES, Row, best_distilled
 from segdistill.reports.units import percent
 from segdistill.reports.verdict import caveats, headline
 
@@ -62,22 +62,21 @@ class Line(NamedTuple):
     main: bool
 
 
-def write_report(runs: Sequence[Path], path: Path, comparison: Comparison | None = None) -> Path:
+def write_report(rows: Sequence[Row], path: Path, comparison: Comparison | None = None) -> Path:
     """Write one self-contained HTML report of one or several runs.
 
     Args:
-        runs: Complete run folders; runs of one recipe name are seeds of one row.
+        rows: As `summarise` makes them of run folders, or `rows_of` of a comparison.
         path: The file to write; its folder is made, an old file is replaced.
-        comparison: What the runs belong to, as `read_comparison` returns it: its command, budget and settings are
-            told, and differences are also taken to the method it names. None for runs on their own.
+        comparison: What the rows belong to, as `read_comparison` returns it: its command, budget and settings are
+            told. None for runs on their own.
 
     Returns:
         ``path``.
 
     Raises:
-        RunError: If a folder is not a complete run, or a file of it is damaged.
+        RunError: If a file of a run is damaged.
     """
-    rows = rows_of(comparison) if comparison else make_rows(read_runs(runs))
     rundir.write_text(Path(path), _render(rows, comparison))
     return Path(path)
 
