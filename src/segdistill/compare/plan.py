@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from segdistill.config import Recipe, RecipeError, change_recipe, load_recipe
 from segdistill.methods import method_terms
@@ -104,7 +104,7 @@ def plan(
     Raises:
         RecipeError: If a method, key or value does not exist, or two rows would be the same.
     """
-    if budget != "iterations" and budget != "time":
+    if budget not in get_args(Budget):
         raise RecipeError(f"`budget` must be iterations or time; got {budget!r}.")
     if seconds is not None and (budget != "time" or not 0 < seconds < math.inf):
         raise RecipeError(f"`seconds` must be above 0 and needs --budget time; got {seconds} with {budget}.")
@@ -121,9 +121,7 @@ def plan(
         against = "kd" if "kd" in names else None
     elif against not in names or against == "none":
         raise RecipeError(f"`against` must name a row other than none; got {against!r}. {nearest(against, names)}")
-    return Comparison(
-        folder, shared, taught_by, variants, list(seeds), "time" if budget == "time" else "iterations", seconds, against
-    )
+    return Comparison(folder, shared, taught_by, variants, list(seeds), cast(Budget, budget), seconds, against)
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -1,6 +1,6 @@
 """The first screen in words: did it help, what did it cost, where does it fail."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import NamedTuple
 
@@ -84,8 +84,8 @@ def _cost(row: Row, alone: Row | None, teacher: Row | None) -> Answer | None:
 
 
 def _failures(rows: Sequence[Row], row: Row, alone: Row | None) -> Answer | None:
-    index = rows.index(row)
-    known = {name: value for name, values in class_table(rows).items() if (value := values[index]) is not None}
+    table = class_table(rows)
+    known = _known(table, rows.index(row))
     if not known:
         return None
     lowest = sorted(known, key=lambda name: known[name])[:3]
@@ -95,8 +95,7 @@ def _failures(rows: Sequence[Row], row: Row, alone: Row | None) -> Answer | None
     if below:
         lines.append(f"{below} of {len(known)} classes reach less than half the mean")
     if alone is not None:
-        base = rows.index(alone)
-        before = {name: value for name, values in class_table(rows).items() if (value := values[base]) is not None}
+        before = _known(table, rows.index(alone))
         change = {name: 100 * (known[name] - before[name]) for name in known if name in before}
         lost = [name for name in sorted(change, key=lambda name: change[name])[:3] if change[name] < 0]
         text = ", ".join(f"{name} {change[name]:+.1f}" for name in lost)
@@ -104,6 +103,11 @@ def _failures(rows: Sequence[Row], row: Row, alone: Row | None) -> Answer | None
     for truth, predicted, share, _ in confusions(row)[:1]:
         lines.append(f"Largest confusion: {percent(share, 0)} % of {truth} is taken for {predicted}")
     return Answer("Where does it fail?", f"{lowest[0]}, {percent(known[lowest[0]], 0)} % IoU", lines)
+
+
+def _known(table: Mapping[str, Sequence[float | None]], index: int) -> dict[str, float]:
+    """What is known of one row."""
+    return {name: value for name, values in table.items() if (value := values[index]) is not None}
 
 
 def _seeds(count: int) -> str:

@@ -12,10 +12,7 @@ from typing import Any, Literal
 
 from segdistill.metrics.paired import Paired
 from segdistill.reports.table import Row
-from segdistill.reports.units import duration, percent, points
-
-__all__ = ["duration", "percent", "table_cells", "to_csv", "to_json", "to_latex", "to_markdown"]
-
+from segdistill.reports.units import percent, points
 
 _COST = ("steps", "seconds", "images/s", "peak MB", "ms/image", "params M")
 
