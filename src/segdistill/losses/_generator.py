@@ -9,16 +9,13 @@ from torch.nn import functional as F
 from segdistill.losses._resize import match_size
 from segdistill.ops._checks import check_choice, check_count, check_map, check_ratio, check_together
 from segdistill.ops._precision import without_autocast, working_dtype
+from segdistill.ops.dense_contrast.api import Impl
+from segdistill.ops.masked_generator import conv3x3, masked_conv
+from segdistill.ops.squared_error import squared_error
 
 Mask = Literal["random", "centre", "none"]
 GeneratorName = Literal["plain", "enhanced"]
 Reduction = Literal["paper", "mean"]
-
-
-def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """Apply the layer in the dtype of ``x``, so that low-precision parameters do not lower the precision."""
-    bias = None if layer.bias is None else layer.bias.to(x.dtype)
-    return F.conv2d(x, layer.weight.to(x.dtype), bias, padding=(layer.kernel_size[0] // 2, layer.kernel_size[1] // 2))
 
 
 class PlainGenerator(nn.Module):
@@ -35,7 +32,11 @@ class PlainGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Regenerate a masked map."""
-        return convolve(self.conv2, F.relu(convolve(self.conv1, x)))
+        return self.finish(F.relu(_conv(self.conv1, x, "auto")), "auto")
+
+    def finish(self, shallow: Tensor, impl: Impl) -> Tensor:
+        """What follows the first convolution and its ReLU."""
+        return _conv(self.conv2, shallow, impl)
 
 
 class EnhancedGenerator(nn.Module):
@@ -54,9 +55,21 @@ class EnhancedGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Regenerate a masked map."""
-        shallow = F.relu(convolve(self.conv1, x))
-        deep = F.relu(convolve(self.conv2, shallow))
-        return (convolve(self.head1, shallow) + convolve(self.head2, deep)) / 2
+        return self.finish(F.relu(_conv(self.conv1, x, "auto")), "auto")
+
+    def finish(self, shallow: Tensor, impl: Impl) -> Tensor:
+        """What follows the first convolution and its ReLU."""
+        deep = F.relu(_conv(self.conv2, shallow, impl))
+        return (_conv(self.head1, shallow, impl) + _conv(self.head2, deep, impl)) / 2
+
+
+def _conv(conv: nn.Conv2d, x: Tensor, impl: Impl) -> Tensor:
+    return conv3x3(x, *_parameters(conv), impl=impl)
+
+
+def _parameters(conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
+    assert conv.bias is not None
+    return conv.weight, conv.bias
 
 
 GENERATORS: dict[str, type[PlainGenerator] | type[EnhancedGenerator]] = {
@@ -97,28 +110,39 @@ class MaskedGeneration(nn.Module):
         mask: As in :func:`draw_keep`.
         mask_ratio: As in :func:`draw_keep`.
         generator: Name in ``GENERATORS``.
+        impl: ``"reference"`` computes what is written, in float32 or more. Otherwise the same numbers cheaper, see
+            `ops.masked_generator`, and under autocast in its precision.
     """
 
     def __init__(
-        self, student_channels: int, teacher_channels: int, *, mask: Mask, mask_ratio: float, generator: GeneratorName
+        self,
+        student_channels: int,
+        teacher_channels: int,
+        *,
+        mask: Mask,
+        mask_ratio: float,
+        generator: GeneratorName,
+        impl: Impl,
     ) -> None:
         super().__init__()
         check_count("student_channels", student_channels)
         check_count("teacher_channels", teacher_channels)
         check_choice("mask", mask, get_args(Mask))
         check_choice("generator", generator, GENERATORS)
+        check_choice("impl", impl, get_args(Impl))
         check_ratio("mask_ratio", mask_ratio)
         self.student_channels = student_channels
         self.teacher_channels = teacher_channels
         self.mask: Mask = mask
         self.mask_ratio = mask_ratio
+        self.impl: Impl = impl
         self.align = nn.Conv2d(student_channels, teacher_channels, 1)
         self.generator = GENERATORS[generator](teacher_channels)
 
     def regenerate(
         self, student_features: Tensor, teacher_features: Tensor, keep: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Return the regenerated map and the teacher's without its gradient, in the working precision.
+        """Return the regenerated map and the teacher's without its gradient.
 
         Args:
             student_features: (B, student_channels, h, w), resized to the teacher's size.
@@ -129,13 +153,18 @@ class MaskedGeneration(nn.Module):
             ValueError: If a shape does not fit.
         """
         self._check(student_features, teacher_features, keep)
+        device = teacher_features.device.type
         dtype = working_dtype(student_features, teacher_features, self.align.weight)
+        if dtype == torch.float32 and self.impl != "reference" and torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
         with without_autocast(teacher_features):
-            teacher = teacher_features.detach().to(dtype)
+            teacher = teacher_features.detach()
             student = match_size(student_features.to(dtype), teacher)
             if keep is None:
                 keep = draw_keep(self.mask, self.mask_ratio, teacher)
-            return self.generator(convolve(self.align, student) * keep.to(dtype)), teacher
+            first = _parameters(self.align) + _parameters(self.generator.conv1)
+            shallow = F.relu(masked_conv(student, keep.to(dtype), *first, impl=self.impl))
+            return self.generator.finish(shallow, self.impl), teacher
 
     def _check(self, student: Tensor, teacher: Tensor, keep: Tensor | None) -> None:
         check_map("student_features", student, self.student_channels)
@@ -150,5 +179,4 @@ class MaskedGeneration(nn.Module):
 
 def mimic(generated: Tensor, teacher: Tensor, reduction: Reduction) -> Tensor:
     """Squared error of maps (B, C, H, W): ``"paper"`` sums over C * H * W, ``"mean"`` averages; a mean over B."""
-    error = (generated - teacher).square()
-    return error.mean() if reduction == "mean" else error.sum() / error.shape[0]
+    return squared_error(generated, teacher) / (generated.numel() if reduction == "mean" else generated.shape[0])

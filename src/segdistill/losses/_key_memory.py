@@ -5,8 +5,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segdistill.losses._unit import unit
 from segdistill.losses.ifvd import membership
+from segdistill.ops._unit import unit
 
 
 class KeyMemory(nn.Module):

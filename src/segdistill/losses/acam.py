@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segdistill.losses._convolve import convolve
 from segdistill.losses._dice import dice_overlap
-from segdistill.losses._generator import convolve
 from segdistill.losses._pair import matched_pair
 from segdistill.ops._checks import check_count
 from segdistill.ops._precision import without_autocast

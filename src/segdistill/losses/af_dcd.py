@@ -48,15 +48,17 @@ class AfDCDLoss(MaskedGeneration):
         generator: ``"plain"`` (two 3x3 convolutions) or ``"enhanced"`` (four).
         reduction: ``"paper"``: as published, ``mimic`` grows with C * H * W and ``contrast`` with ``groups``.
             ``"mean"``: means over all of them, so that weights carry over between crops and widths.
-        impl: Implementation of the contrast, ``"auto"``, ``"reference"`` or ``"fused"``.
+        impl: ``"reference"``: as the formulas say. ``"fused"``: the same numbers in less time and memory; an error
+            where that is not possible. ``"auto"``: ``"fused"`` where possible; the log says what it chose. See
+            `ops.dense_contrast` and ``docs/performance.md``.
 
     Raises:
         ValueError: If a name is unknown, a number out of range, or no cell would have a negative.
-        RuntimeError: If ``impl="fused"``, which this release does not have.
 
     Note:
-        The default generator has 18 C^2 weights (75.5 million at C = 2048) and takes most of the time; the
-        contrast takes most of the memory. Computed in at least float32 with autocast off.
+        The default generator has 18 C^2 weights (75.5 million at C = 2048) and takes most of the time. Under
+        autocast its convolutions are computed in that precision (not with ``impl="reference"``), both losses in at
+        least float32.
 
     Source:
         Af-DCD, NeurIPS 2023, arXiv 2312.04168; defaults and ``reduction="paper"`` equal the authors' code in
@@ -98,7 +100,9 @@ class AfDCDLoss(MaskedGeneration):
             teacher_channels, groups, patch_size,
             temperature=temperature, distance=distance, negatives=negatives, impl=impl,
         )  # fmt: skip
-        super().__init__(student_channels, teacher_channels, mask=mask, mask_ratio=mask_ratio, generator=generator)
+        super().__init__(
+            student_channels, teacher_channels, mask=mask, mask_ratio=mask_ratio, generator=generator, impl=impl
+        )
         self.patch_size = patch_size
         self.groups = groups
         self.pool_size = pool_size or 1
@@ -106,7 +110,6 @@ class AfDCDLoss(MaskedGeneration):
         self.distance: Distance = distance
         self.negatives: Negatives = negatives
         self.reduction: Reduction = reduction
-        self.impl: Impl = impl
 
     @property
     def published(self) -> dict[str, float]:

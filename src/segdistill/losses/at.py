@@ -5,8 +5,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from segdistill.losses._pair import matched_pair
-from segdistill.losses._unit import unit
 from segdistill.ops._precision import without_autocast
+from segdistill.ops._unit import unit
 
 
 def attention_map(features: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ from segdistill.losses._key_memory import KeyMemory, pixel_keys, region_keys
 from segdistill.losses._pair import matched_pair
 from segdistill.losses._relations import relations
 from segdistill.losses._resize import match_labels
-from segdistill.losses._unit import unit
 from segdistill.ops._checks import check_count, check_positive
 from segdistill.ops._precision import without_autocast
+from segdistill.ops._unit import unit
 from segdistill.types import IGNORE_INDEX
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segdistill.losses._generator import convolve
+from segdistill.losses._convolve import convolve
 from segdistill.losses._pair import check_same_channels, matched_pair
 from segdistill.ops._checks import check_count, check_positive
 from segdistill.ops._precision import without_autocast

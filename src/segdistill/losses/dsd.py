@@ -10,10 +10,10 @@ from torch.nn import functional as F
 
 from segdistill.losses._pair import check_same_channels, matched_pair
 from segdistill.losses._resize import match_size
-from segdistill.losses._unit import unit
 from segdistill.losses.at import attention_map
 from segdistill.ops._checks import check_positive
 from segdistill.ops._precision import without_autocast
+from segdistill.ops._unit import unit
 
 
 class DSDTerms(NamedTuple):

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from segdistill.losses._generator import convolve
+from segdistill.losses._convolve import convolve
 from segdistill.losses._pair import matched_pair
 from segdistill.ops._checks import check_count
 from segdistill.ops._precision import without_autocast

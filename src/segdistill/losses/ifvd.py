@@ -8,9 +8,9 @@ from torch.nn import functional as F
 
 from segdistill.losses._pair import matched_pair
 from segdistill.losses._resize import match_labels
-from segdistill.losses._unit import unit
 from segdistill.ops._checks import check_count
 from segdistill.ops._precision import without_autocast
+from segdistill.ops._unit import unit
 from segdistill.types import IGNORE_INDEX
 
 

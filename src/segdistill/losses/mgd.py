@@ -6,6 +6,7 @@ from torch import Tensor
 
 from segdistill.losses._generator import GeneratorName, Mask, MaskedGeneration, Reduction, mimic
 from segdistill.ops._checks import check_choice
+from segdistill.ops.dense_contrast.api import Impl
 
 
 class MGDLoss(MaskedGeneration):
@@ -28,6 +29,7 @@ class MGDLoss(MaskedGeneration):
         generator: ``"plain"`` (two 3x3 convolutions) or ``"enhanced"`` (four).
         reduction: ``"paper"``: the sum over C * H * W, as published. ``"mean"``: their mean, so that the weight
             carries over between crops and widths.
+        impl: As in `AfDCDLoss`.
 
     Raises:
         ValueError: If a name is unknown or a number out of range.
@@ -58,9 +60,12 @@ class MGDLoss(MaskedGeneration):
         mask: Mask = "random",
         generator: GeneratorName = "plain",
         reduction: Reduction = "paper",
+        impl: Impl = "auto",
     ) -> None:
         check_choice("reduction", reduction, get_args(Reduction))
-        super().__init__(student_channels, teacher_channels, mask=mask, mask_ratio=mask_ratio, generator=generator)
+        super().__init__(
+            student_channels, teacher_channels, mask=mask, mask_ratio=mask_ratio, generator=generator, impl=impl
+        )
         self.reduction: Reduction = reduction
 
     @property

@@ -87,13 +87,6 @@ def test_no_patch_gives_zero_even_where_the_student_is_not_finite():
     assert student.grad.abs().max() == 0
 
 
-def test_reference_is_what_auto_uses_and_fused_refuses():
-    student, teacher = torch.rand(2, 1, 16, 4, 4)
-    assert dense_contrast(student, teacher, impl="auto") == dense_contrast(student, teacher, impl="reference")
-    with pytest.raises(RuntimeError, match="no fused"):
-        dense_contrast(student, teacher, impl="fused")
-
-
 def test_patch_size_may_be_a_list():
     student, teacher = torch.rand(2, 1, 16, 4, 4)
     assert dense_contrast(student, teacher, patch_size=[2, 2]) == dense_contrast(student, teacher, patch_size=(2, 2))

@@ -136,7 +136,7 @@ def test_mean_over_positions_does_not_change_with_the_size_of_the_map():
 
 def test_what_no_patch_covers_does_not_count():
     student, teacher = pair(2, 8, 7, 9)
-    options = {"groups": 4, "patch_size": (3, 4), "temperature": 5.0}
+    options = {"groups": 4, "patch_size": (3, 4), "temperature": 5.0, "distance": "l2"}
     value = dense_contrast(student, teacher, **options)
     torch.testing.assert_close(value, dense_contrast(student[..., :6, :8], teacher[..., :6, :8], **options))
     (gradient,) = torch.autograd.grad(value, student)

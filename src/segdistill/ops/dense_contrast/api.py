@@ -1,7 +1,8 @@
 """Dense contrast: checks the arguments, chooses the implementation, calls it."""
 
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from torch import Tensor
@@ -15,6 +16,7 @@ from segdistill.ops._checks import (
     check_together,
 )
 from segdistill.ops._precision import working_dtype
+from segdistill.ops.dense_contrast.fused import dense_contrast_fused, why_not_fused
 from segdistill.ops.dense_contrast.reference import dense_contrast_reference
 
 Distance = Literal["l1", "l2", "cosine"]
@@ -22,7 +24,6 @@ Negatives = Literal["other_groups", "omni", "channel", "spatial"]
 Impl = Literal["auto", "reference", "fused"]
 
 _logger = logging.getLogger(__name__)
-_warned: set[tuple[tuple[int, int], tuple[int, int]]] = set()
 
 
 def dense_contrast(
@@ -62,7 +63,10 @@ def dense_contrast(
         negatives: ``"other_groups"`` (other channel groups, every position of the patch: N (G - 1)),
             ``"omni"`` (every other cell of the patch: N G - 1), ``"channel"`` (other groups of the same
             position: G - 1) or ``"spatial"`` (cells are whole C-vectors, other positions: N - 1).
-        impl: ``"auto"``, ``"reference"`` or ``"fused"``. The fused kernel is not part of this release.
+        impl: ``"reference"``: plain PyTorch. ``"fused"``: the same numbers in less time, without holding distances:
+            a Triton kernel on a GPU (on a CPU too, in Triton's interpreter, where ``TRITON_INTERPRET=1``), chunks
+            on a CPU, compiled where a C++ compiler is found. ``"auto"``: ``"fused"`` where it runs, else
+            ``"reference"``; the log says which.
 
     Returns:
         Scalar in nats, float32 or more; a zero with a graph, and one logged warning for each map size,
@@ -70,11 +74,12 @@ def dense_contrast(
 
     Raises:
         ValueError: If shapes, names or numbers do not fit, or if no cell would have a negative.
-        RuntimeError: If ``impl="fused"``: an explicit request never falls back.
+        RuntimeError: If ``impl="fused"`` and it cannot run here: an explicit request never falls back.
 
     Note:
-        Computed in at least float32 with autocast off. With ``other_groups`` and ``omni`` it holds
-        B H' W' N G^2 distances; the backward pass on a GPU needs C / G times that (``torch.cdist``).
+        Computed in at least float32 with autocast off. With ``other_groups`` and ``omni`` the reference holds
+        B H' W' N G^2 distances, and its backward pass on a GPU C / G times that (``torch.cdist``). The fused form
+        holds the student's gradient, as large as the map, from the forward pass on; it has no second derivative.
 
     Source:
         Af-DCD, NeurIPS 2023, arXiv 2312.04168. ``other_groups`` with ``l1`` is what the authors' code
@@ -108,7 +113,8 @@ def dense_contrast(
     if height == 0 or width == 0:
         _warn_no_patch((student.shape[2], student.shape[3]), patch_size)
         return student.flatten()[:0].sum(dtype=working_dtype(student, teacher))
-    return dense_contrast_reference(
+    compute = _choose(impl, student, negatives, groups, patch_size)
+    return compute(
         student[..., :height, :width],
         teacher[..., :height, :width].detach(),
         groups=groups,
@@ -117,6 +123,20 @@ def dense_contrast(
         distance=distance,
         negatives=negatives,
     )
+
+
+def _choose(
+    impl: str, student: Tensor, negatives: str, groups: int, patch_size: tuple[int, int]
+) -> Callable[..., Tensor]:
+    obstacle = None if impl == "reference" else why_not_fused(student, negatives, groups, patch_size)
+    if impl == "fused" and obstacle is not None:
+        raise RuntimeError(
+            f"`impl` must be 'auto' or 'reference' here; got 'fused', but of the fused dense contrast {obstacle}."
+        )
+    if impl == "auto":
+        choice = "fused" if obstacle is None else f"reference: {obstacle}"
+        _say_once(f"dense contrast on {student.device.type}: `impl='auto'` takes {choice}")
+    return dense_contrast_reference if impl == "reference" or obstacle else dense_contrast_fused
 
 
 def check_options(
@@ -133,7 +153,6 @@ def check_options(
 
     Raises:
         ValueError: If a name is unknown, a number out of range, or no cell would have a negative.
-        RuntimeError: If ``impl="fused"``.
     """
     check_choice("distance", distance, get_args(Distance))
     check_choice("negatives", negatives, get_args(Negatives))
@@ -147,10 +166,6 @@ def check_options(
         raise ValueError(
             f"`negatives` must leave every cell something to differ from; got {negatives!r} with {groups} "
             f"group(s) and patches of {patch_size[0]}x{patch_size[1]}. Use more groups or larger patches."
-        )
-    if impl == "fused":
-        raise RuntimeError(
-            "`impl` must be 'auto' or 'reference'; got 'fused'. This release has no fused dense contrast."
         )
     return patch_size
 
@@ -170,10 +185,13 @@ def num_negatives(negatives: str, groups: int, patch_size: tuple[int, int]) -> i
     }[negatives]
 
 
+@functools.cache
+def _say_once(message: str) -> None:
+    _logger.info(message)
+
+
+@functools.cache  # a data set with small crops must not fill the log
 def _warn_no_patch(size: tuple[int, int], patch_size: tuple[int, int]) -> None:
-    if (size, patch_size) in _warned:  # a data set with small crops must not fill the log
-        return
-    _warned.add((size, patch_size))
     _logger.warning(
         "No patch of %dx%d fits into a map of %dx%d: the contrast is zero there. "
         "Use larger crops, a smaller `patch_size` or a smaller `pool_size`.",

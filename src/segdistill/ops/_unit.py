@@ -1,4 +1,4 @@
-"""Unit vectors, for the losses that compare directions."""
+"""Unit vectors, for what compares directions."""
 
 import torch
 from torch import Tensor

@@ -1,0 +1,148 @@
+"""Dense contrast on a CPU, a few sets of cells at a time: value and gradient, no distances kept.
+
+Where a C++ compiler is at hand, torch compiles each chunk to one loop over the distances and one over the gradient, in
+which the differences of cells stay in registers. Without one, a chunk is what the reference does.
+"""
+
+import functools
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from segdistill.ops._precision import without_autocast, working_dtype
+from segdistill.ops.dense_contrast.cells import same_group_elsewhere
+from segdistill.ops.dense_contrast.reference import similarity
+
+CHUNK = 2**19  # distances held at a time: the logits of a chunk and what they become fit into a core's cache
+WORTH_COMPILING = 2**24  # differences of numbers a call; below, the seconds that the compiler takes are not won back
+
+_logger = logging.getLogger(__name__)
+
+
+def contrast_chunked(
+    student_SRD: Tensor, teacher_SRD: Tensor, temperature: float, distance: str, groups: int, with_grad: bool
+) -> tuple[Tensor, Tensor]:
+    """Sum the cross entropies of all anchors, as `reference.contrast_of_sets` does, and differentiate the sum.
+
+    Returns:
+        The scalar, and its gradient by ``student_SRD`` (S, R, D), empty unless ``with_grad``; both in the working
+        precision.
+    """
+    dtype = working_dtype(student_SRD, teacher_SRD)
+    sets, cells, width = student_SRD.shape
+    total = torch.zeros((), dtype=dtype, device=student_SRD.device)
+    grads = torch.empty((sets, cells, width) if with_grad else (0,), dtype=dtype, device=student_SRD.device)
+    sharpness = total.new_tensor(1 / temperature)  # a tensor: compiled code is not made anew for each value
+    positive_RR = torch.eye(cells, dtype=torch.bool, device=student_SRD.device)
+    excluded_RR = same_group_elsewhere(cells, groups, positive_RR.device) if groups else torch.zeros_like(positive_RR)
+    worth = sets * cells**2 * width >= WORTH_COMPILING
+    size = max(1, CHUNK // cells**2)
+    with without_autocast(student_SRD):
+        for start in range(0, sets, size):
+            some = slice(start, start + size)
+            student, teacher = student_SRD[some].to(dtype), teacher_SRD[some].to(dtype)
+            compile_it = worth and distance != "cosine" and can_compile()  # its matrix products are fast as they are
+            loss, grad = _run(compile_it, distance, student, teacher, sharpness, positive_RR, excluded_RR, with_grad)
+            total += loss
+            if with_grad:
+                grads[some] = grad
+    return total, grads
+
+
+def can_compile() -> bool:
+    """Whether a C++ compiler is there and has not failed yet."""
+    if not _broken and shutil.which(os.environ.get("CXX", "c++")) is None:
+        _broken.append("no C++ compiler is found; install one, or name it in the variable CXX")
+        _logger.warning("The dense contrast is computed without compilation, about three times slower: %s.", *_broken)
+    return not _broken
+
+
+_broken: list[str] = []  # why the compiler is not asked, at most one reason
+
+
+def _run(compile_it: bool, distance: str, *args: Any) -> tuple[Tensor, Tensor]:
+    """One chunk; once the compiler has failed, for whatever reason, without it."""
+    if compile_it:
+        try:
+            return _compiled(distance)(*args)
+        except Exception as error:  # a compiler fails in many ways
+            reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+            _broken.append(f"{type(error).__name__}: {reason}")
+            _logger.warning("The dense contrast could not be compiled and goes on, three times slower: %s", *_broken)
+    return _eager(distance, *args)
+
+
+def _eager(
+    distance: str,
+    student_SRD: Tensor,
+    teacher_SRD: Tensor,
+    sharpness: Tensor,
+    positive_RR: Tensor,
+    excluded_RR: Tensor,
+    with_grad: bool,
+) -> tuple[Tensor, Tensor]:
+    similarity_SRR = similarity(student_SRD, teacher_SRD, distance)
+    loss, slopes_SRR = _loss_and_slopes(similarity_SRR, sharpness, positive_RR, excluded_RR)
+    if not with_grad:
+        return loss, student_SRD
+    if distance == "cosine":
+        return loss, slopes_SRR @ teacher_SRD
+    norm = 1.0 if distance == "l1" else 2.0
+    # What autograd calls for `torch.cdist`; autograd itself does not reach into an operator.
+    return loss, torch.ops.aten._cdist_backward(-slopes_SRR, student_SRD, teacher_SRD, norm, -similarity_SRR)
+
+
+def _l1(
+    student_SRD: Tensor,
+    teacher_SRD: Tensor,
+    sharpness: Tensor,
+    positive_RR: Tensor,
+    excluded_RR: Tensor,
+    with_grad: bool,
+) -> tuple[Tensor, Tensor]:
+    """To be compiled: the differences then never reach memory."""
+    difference_SRRD = student_SRD[:, :, None] - teacher_SRD[:, None]
+    similarity_SRR = -difference_SRRD.abs().sum(-1)
+    loss, slopes_SRR = _loss_and_slopes(similarity_SRR, sharpness, positive_RR, excluded_RR)
+    if not with_grad:
+        return loss, student_SRD
+    return loss, -(slopes_SRR[..., None] * difference_SRRD.sign()).sum(2)
+
+
+def _l2(
+    student_SRD: Tensor,
+    teacher_SRD: Tensor,
+    sharpness: Tensor,
+    positive_RR: Tensor,
+    excluded_RR: Tensor,
+    with_grad: bool,
+) -> tuple[Tensor, Tensor]:
+    """Likewise."""
+    difference_SRRD = student_SRD[:, :, None] - teacher_SRD[:, None]
+    distance_SRR = difference_SRRD.square().sum(-1).sqrt()
+    loss, slopes_SRR = _loss_and_slopes(-distance_SRR, sharpness, positive_RR, excluded_RR)
+    if not with_grad:
+        return loss, student_SRD
+    pulls_SRR = torch.where(distance_SRR > 0, slopes_SRR / distance_SRR, 0.0)  # equal cells pull nowhere
+    return loss, -(pulls_SRR[..., None] * difference_SRRD).sum(2)
+
+
+def _loss_and_slopes(
+    similarity_SRR: Tensor, sharpness: Tensor, positive_RR: Tensor, excluded_RR: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Sum of the cross entropies, and its derivative by each similarity."""
+    logits_SRR = (similarity_SRR * sharpness).masked_fill(excluded_RR, float("-inf"))
+    logs_SRR = F.log_softmax(logits_SRR, dim=-1)
+    loss = -torch.where(positive_RR, logs_SRR, 0.0).sum()
+    return loss, (logs_SRR.exp() - positive_RR.to(logs_SRR.dtype)) * sharpness
+
+
+@functools.cache  # made late: naming `torch.compile` loads what takes a second
+def _compiled(distance: str) -> Callable[..., tuple[Tensor, Tensor]]:
+    return torch.compile({"l1": _l1, "l2": _l2}[distance], dynamic=True, fullgraph=True)

@@ -1,0 +1,87 @@
+"""The convolutions of the generator: chooses how each is computed."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from segdistill.ops.masked_generator.folded import folded_conv, visible_conv
+from segdistill.ops.masked_generator.winograd import winograd_conv3x3
+
+WIDE = 128  # channels from which the matrix products outweigh what the faster forms add; measured on a CPU
+
+
+def masked_conv(
+    x: Tensor,
+    keep: Tensor,
+    align_weight: Tensor,
+    align_bias: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    impl: str = "auto",
+) -> Tensor:
+    """Project a map, hide positions, convolve: ``conv3x3(keep * conv1x1(x))``, with zero padding of one cell.
+
+    Args:
+        x: Student's map (B, S, H, W). Computed in its dtype, to which the parameters are cast.
+        keep: (B, 1, H, W), factor of each position.
+        align_weight: (C, S, 1, 1).
+        align_bias: (C,).
+        weight: (O, C, 3, 3).
+        bias: (O,).
+        impl: ``"reference"`` computes just that. Otherwise the projection is folded into the kernel where this saves
+            multiplications, and, on a CPU, what is hidden is left out. The same numbers up to rounding.
+
+    Returns:
+        (B, O, H, W).
+    """
+    if impl == "reference":
+        projected = F.conv2d(x, align_weight.to(x.dtype), align_bias.to(x.dtype))
+        return conv3x3(projected * keep, weight, bias, impl=impl)
+    cpu = _on_cpu(x, min(weight.shape[:2]))
+    batch, _, height, width = x.shape
+    if cpu and not torch.compiler.is_compiling():
+        shown = int(keep.count_nonzero())
+        if shown < _savings(x, weight) * batch * height * width:
+            fold = _folding_pays(shown, 1.0, align_weight)
+            return visible_conv(x, keep, *(p.to(x.dtype) for p in (align_weight, align_bias, weight, bias)), fold=fold)
+    if _folding_pays(batch * height * width, _savings(x, weight), align_weight):
+        return folded_conv(x, keep, align_weight, align_bias, weight, bias, winograd=cpu)
+    projected = F.conv2d(x, align_weight.to(x.dtype), align_bias.to(x.dtype))
+    return conv3x3(projected * keep, weight, bias, impl=impl)
+
+
+def conv3x3(x: Tensor, weight: Tensor, bias: Tensor, *, impl: str = "auto") -> Tensor:
+    """Convolve (B, I, H, W) with (O, I, 3, 3) and zero padding of one cell; the parameters are cast to x's dtype.
+
+    On a CPU, wide maps go through Winograd's algorithm unless ``impl="reference"``: the same numbers up to rounding.
+    """
+    weight, bias = weight.to(x.dtype), bias.to(x.dtype)
+    if impl != "reference" and _on_cpu(x, min(weight.shape[:2])):
+        return winograd_conv3x3(x, weight, bias)
+    return F.conv2d(x, weight, bias, padding=1)
+
+
+def _on_cpu(x: Tensor, channels: int) -> bool:
+    """Whether the forms for a CPU are faster. A GPU multiplies by its tensor cores, in a convolution by default."""
+    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and channels >= WIDE
+
+
+def _savings(x: Tensor, weight: Tensor) -> float:
+    """Multiplications of a 3x3 convolution as it is computed, as a share of the plain sum's."""
+    return 4 / 9 if _on_cpu(x, min(weight.shape[:2])) else 1.0
+
+
+def _folding_pays(positions: int, share: float, align_weight: Tensor) -> bool:
+    """Whether composing the kernel costs less than it saves, in multiplications by 9 C (O = C).
+
+    Args:
+        positions: How many the convolution reads.
+        share: Of its multiplications that are done.
+        align_weight: (C, S, 1, 1).
+    """
+    channels, student = align_weight.shape[:2]
+    plain = positions * (student / 9 + share * channels)
+    return plain > positions * share * student + math.prod((channels, student))
