@@ -105,8 +105,8 @@ class TeacherConfig(_Closed):
         official: Which of the authors' networks a ``.pth`` holds, for example ``deeplabv3_resnet101``.
         features: Further features by name: ``{deep: backbone.layer3}``.
         precision: ``fp32`` or ``bf16``, whose weights are cast once; null for ``train.precision``.
-        fold_bn: Fold batch normalisation into the convolutions before it: the same outputs up to rounding, faster.
-        compile: ``torch.compile`` it; worth its minutes in long runs on a GPU.
+        fold_bn: Fold batch normalisation into the convolutions before it: the same outputs up to rounding.
+        compile: ``torch.compile`` it, at the first step.
     """
 
     weights: str
@@ -177,8 +177,7 @@ class TrainConfig(_Closed):
         grad_norms_every: Steps between measurements of the gradient that each loss part sends into the student,
             a backward pass for each; null for none.
         channels_last: Memory layout of networks and images; about a third faster on a CPU, and on a GPU with bf16.
-        compile: ``torch.compile`` the student; worth its minutes in long runs on a GPU. Scores are of the student
-            as it is written.
+        compile: ``torch.compile`` the student, at the first step; it is scored uncompiled.
         freeze_bn: Keep BatchNorm at its stored statistics.
         device: ``auto``, ``cpu`` or ``cuda``.
         tracker: ``tensorboard`` or null.

@@ -41,7 +41,7 @@ class Teacher(nn.Module):
             half the memory. Outputs are as the network gives them. Default None: as the network and the
             surrounding autocast are.
         fold_bn: Fold batch normalisation into the convolutions before it, see `fold_batch_norms`: the same outputs
-            up to rounding, in less time. Where that cannot be, a warning says why. Default False.
+            up to rounding, with fewer layers. Where that cannot be, a warning says why. Default False.
         compile: ``torch.compile`` the network. Default False.
 
     Attributes:
