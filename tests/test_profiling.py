@@ -138,9 +138,8 @@ def test_compiled_networks_are_measured_and_named(recipe, monkeypatch):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_a_gpu(recipe):
+def test_on_a_gpu(recipe, cuda):
     measured = profile(recipe("demo", "train.device=cuda", "train.precision=bf16"), steps=2)
-    assert measured.device == torch.cuda.get_device_name()
+    assert measured.device == torch.cuda.get_device_name(cuda)
     assert all(stage.peak_bytes > 0 for stage in measured.stages if stage.name in ("student", "teacher", "af_dcd"))
     assert measured.peak_bytes >= max(stage.peak_bytes for stage in measured.stages)

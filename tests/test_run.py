@@ -111,6 +111,14 @@ def test_a_compiled_run_gives_what_a_plain_one_gives(teacher, tmp_path, monkeypa
     assert all(torch.equal(tensor, one[name]) for name, tensor in resumed.items())
 
 
+def test_a_distillation_in_low_precision_is_scored_and_written_too(teacher, tmp_path):
+    settings = [*TINY, *AF_DCD, f"teacher.weights={teacher}", "train.iterations=2", "train.precision=bf16"]
+    result = run_recipe(load_recipe("demo", settings), tmp_path)
+    taught_by = json.loads((teacher / rundir.RESULT).read_text())["score"]["miou"]
+    assert result["teacher"]["miou"] == pytest.approx(taught_by, abs=0.05)
+    assert {name.split(".")[0] for name in load_file(tmp_path / rundir.ANALYSIS)} >= {"student", "teacher"}
+
+
 def test_the_student_starts_the_same_with_and_without_terms(teacher, tmp_path):
     from segdistill.build import build
 

@@ -159,11 +159,11 @@ def test_a_network_that_cannot_be_folded_is_left_with_a_warning(caplog):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_a_gpu():
-    net = network(16).cuda()
+@pytest.mark.filterwarnings("ignore")  # torch warns about itself while it traces
+def test_on_a_gpu(cuda):
+    net = network(16).to(cuda)
     options = {"mean": (0.5,) * 3, "image_mean": (0.1,) * 3, "image_std": (0.9,) * 3}
-    inputs = images().cuda()
+    inputs = images().to(cuda)
     with torch.autocast("cuda", dtype=torch.bfloat16):
         expected = Teacher(net, **options)(inputs).logits
     low = Teacher(net, precision=torch.bfloat16, **options)(inputs).logits

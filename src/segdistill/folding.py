@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-TOLERANCE = 1e-3  # of the largest value: far above the rounding of float32, far below what a wrong fold does
+TOLERANCE = 1e-2  # of the largest value: above the rounding of a deep network in TF32, below what a wrong fold does
 
 Swap = tuple[nn.Module, nn.Module]
 

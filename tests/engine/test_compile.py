@@ -107,11 +107,10 @@ def test_loss_gradients_and_steps_are_those_of_the_plain_networks():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @quiet
-def test_on_a_gpu_in_low_precision():
+def test_on_a_gpu_in_low_precision(cuda):
     plain, compiled = (make_loop(compiled=c, device="cuda", precision=torch.bfloat16) for c in (False, True))
-    there, here, meter = batches(), batches(), Meter(torch.device("cuda"))
+    there, here, meter = batches(), batches(), Meter(cuda)
     for step in range(3):
         plain.step(step, 0.1, there, meter, None)
         compiled.step(step, 0.1, here, meter, None)
