@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from segdistill.labels import STREETS
 from segdistill.models import create_model, save_student
@@ -13,6 +14,19 @@ SMALL = "deeplabv3_mobilenetv2_035"
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
 os.environ["COLUMNS"] = "200"  # rich must not break lines that tests look at
+
+
+@pytest.fixture
+def cuda():
+    """The GPU; the test is skipped where there is none.
+
+    accelerate keeps the first device that a process asked for, so it is made to forget it before and after.
+    """
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield torch.device("cuda")
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="session")

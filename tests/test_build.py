@@ -318,9 +318,22 @@ def test_a_teacher_keeps_its_own_preprocessing_and_features(tmp_path):
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)))
     expected = network.eval()((image.flip(1) - mean) / std)
     output = teacher(image)
-    assert torch.allclose(output.logits, expected.logits, atol=1e-6)
-    assert torch.allclose(output.features["layer4"], expected.features["layer4"], atol=1e-6)
+    torch.testing.assert_close(output.logits, expected.logits, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(output.features["layer4"], expected.features["layer4"], rtol=1e-4, atol=1e-4)
     assert "deep" in output.features
+
+
+def test_a_teacher_is_folded_and_follows_the_precision_of_the_training_unless_told(save_network):
+    weights = str(save_network())
+    follows = build_teacher(TeacherConfig(weights=weights), STREETS, precision="bf16")
+    assert (follows.precision, follows.num_folded > 0) == (torch.bfloat16, True)
+    told = build_teacher(TeacherConfig(weights=weights, precision="fp32", fold_bn=False), STREETS, precision="bf16")
+    assert (told.precision, told.num_folded) == (torch.float32, 0)
+
+
+def test_the_precision_of_the_training_reaches_the_teacher(tiny, save_network):
+    teacher = build(tiny("demo", f"teacher.weights={save_network()}", "train.precision=bf16")).teacher
+    assert teacher.precision == torch.bfloat16
 
 
 def test_a_recipe_without_terms_needs_no_teacher(tiny):

@@ -335,7 +335,8 @@ def test_profile_prints_a_row_for_every_part_of_the_step(ok, tmp_path, save_netw
         assert f"{stage['forward_ms']:.2f}" in row
         assert ("-" if stage["backward_ms"] is None else f"{stage['backward_ms']:.2f}") in row
         assert f"{100 * stage['share']:.1f}" in row
-    assert "cpu, fp32, 2 images a step, medians over 1 steps" in printed
+    assert "cpu, fp32, channels_last, teacher with " in printed
+    assert " batch norms folded, 2 images a step, medians over 1 steps" in printed
 
 
 def test_check_prints_every_fault_and_leaves_with_1(segdistill_, tmp_path):

@@ -72,26 +72,6 @@ def test_the_teacher_is_no_part_of_the_distiller_and_the_student_stays_plain():
     assert not any(module._forward_hooks for module in student.modules())
 
 
-def test_teacher_stays_in_evaluation_mode_without_gradients():
-    net = nn.Sequential(nn.Conv2d(3, 5, 1), nn.BatchNorm2d(5))
-    teacher = Teacher(net).train()
-    before = net[1].running_mean.clone()
-    assert not teacher(torch.rand(2, 3, 4, 4)).logits.requires_grad
-    assert torch.equal(net[1].running_mean, before)
-    assert next(net.parameters()).requires_grad  # the user's network is left as it was
-
-
-def test_teacher_has_its_own_normalisation_and_undoes_the_loaders():
-    net = network(4)
-    images = torch.rand(2, 3, 6, 6)
-    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
-    column = [torch.tensor(v).view(1, 3, 1, 1) for v in (mean, std)]
-    ready = (images - column[0]) / column[1]
-    assert torch.equal(Teacher(net, mean=mean, std=std)(images).logits, net(ready))
-    undone = Teacher(net, mean=mean, std=std, image_mean=mean, image_std=std)(ready).logits
-    torch.testing.assert_close(undone, net(ready))
-
-
 def test_student_alone_needs_no_teacher():
     images, labels = batch()
     step = Distiller(network(4))(images, labels)

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -114,10 +115,31 @@ def test_what_cannot_be_measured_is_said(recipe, monkeypatch):
         profile(recipe("demo_student"), steps=1)
 
 
+def test_what_makes_a_step_cheaper_is_named(recipe):
+    plain = profile(recipe("demo", "train.channels_last=false", "teacher.fold_bn=false"), steps=1)
+    assert plain.options == []
+    cheaper = profile(recipe("demo", "teacher.precision=bf16"), steps=1)
+    assert cheaper.options[:2] == ["channels_last", "teacher in bf16"]
+    assert re.fullmatch(r"teacher with \d+ batch norms folded", cheaper.options[2])
+
+
+@pytest.mark.filterwarnings("ignore")  # torch warns about itself while it traces
+def test_compiled_networks_are_measured_and_named(recipe, monkeypatch):
+    compiled = []
+    backend = lambda graph, _: compiled.append(graph) or graph.forward  # noqa: E731
+    original = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: original(self, backend=backend))
+    measured = profile(recipe("demo", "train.compile=true", "teacher.compile=true"), steps=2)
+    assert len(compiled) == 2  # each network once, for whole and split steps
+    assert {"compiled student", "compiled teacher"} <= set(measured.options)
+    uncompiled = by_name(profile(recipe("demo"), steps=1))
+    for name, stage in by_name(measured).items():
+        assert stage.peak_bytes == pytest.approx(uncompiled[name].peak_bytes, rel=0.01)
+
+
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_a_gpu(recipe):
+def test_on_a_gpu(recipe, cuda):
     measured = profile(recipe("demo", "train.device=cuda", "train.precision=bf16"), steps=2)
-    assert measured.device == torch.cuda.get_device_name()
+    assert measured.device == torch.cuda.get_device_name(cuda)
     assert all(stage.peak_bytes > 0 for stage in measured.stages if stage.name in ("student", "teacher", "af_dcd"))
     assert measured.peak_bytes >= max(stage.peak_bytes for stage in measured.stages)

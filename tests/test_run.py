@@ -65,7 +65,10 @@ def test_a_distillation_leaves_everything_a_run_promises(teacher, tmp_path):
     vals = [record["val"]["miou"] for record in records if "val" in record]
     assert result["score"]["miou"] == max(vals) == result["best"]["val_miou"]
     taught_by = json.loads((teacher / rundir.RESULT).read_text())
-    assert result["teacher"] == {"name": taught_by["model"], "miou": pytest.approx(taught_by["score"]["miou"])}
+    assert result["teacher"] == {
+        "name": taught_by["model"],
+        "miou": pytest.approx(taught_by["score"]["miou"], abs=1e-3),
+    }
     assert len(list((folder / rundir.GALLERY).iterdir())) == 2 * 4 + 1  # image, truth, prediction, teacher; the index
     assert {"commit", "command", "packages", "device"} <= json.loads((folder / rundir.ENVIRONMENT).read_text()).keys()
 
@@ -76,6 +79,44 @@ def test_a_distillation_leaves_everything_a_run_promises(teacher, tmp_path):
     again = score_network(recipe, folder)
     assert again["score"] == result["score"]
     assert again["protocol"] in result["protocol"]
+
+
+@pytest.mark.filterwarnings("ignore")  # torch warns about itself while it traces
+def test_a_compiled_run_gives_what_a_plain_one_gives(teacher, tmp_path, monkeypatch):
+    compiled = []
+    backend = lambda graph, _: compiled.append(graph) or graph.forward  # noqa: E731
+    original = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: original(self, backend=backend))
+    settings = [*TINY, *AF_DCD, f"teacher.weights={teacher}", "data.crop_size=[32,32]", "train.iterations=5",
+                "train.val_every=2", "train.save_every=1"]  # fmt: skip
+    plain, whole, parts = tmp_path / "plain", tmp_path / "whole", tmp_path / "parts"
+    expected = run_recipe(load_recipe("demo", settings), plain)
+    assert not compiled
+    settings += ["train.compile=true", "teacher.compile=true"]
+    result = run_recipe(load_recipe("demo", settings), whole)
+    assert len(compiled) == 2  # student and teacher, each for the training crops and for nothing else
+    assert result["score"]["miou"] == pytest.approx(expected["score"]["miou"], abs=1e-3)
+    one, other = load_file(whole / rundir.STUDENT), load_file(plain / rundir.STUDENT)
+    assert one.keys() == other.keys()
+    assert all(torch.allclose(tensor, other[name], rtol=1e-3, atol=1e-4) for name, tensor in one.items())
+
+    def stop_after_three(record):
+        if record["step"] == 3:
+            raise Stopped(3, signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        run_recipe(load_recipe("demo", settings), parts, on_log=stop_after_three)
+    run_recipe(load_recipe("demo", settings), parts, resume=True)
+    resumed = load_file(parts / rundir.STUDENT)
+    assert all(torch.equal(tensor, one[name]) for name, tensor in resumed.items())
+
+
+def test_a_distillation_in_low_precision_is_scored_and_written_too(teacher, tmp_path):
+    settings = [*TINY, *AF_DCD, f"teacher.weights={teacher}", "train.iterations=2", "train.precision=bf16"]
+    result = run_recipe(load_recipe("demo", settings), tmp_path)
+    taught_by = json.loads((teacher / rundir.RESULT).read_text())["score"]["miou"]
+    assert result["teacher"]["miou"] == pytest.approx(taught_by, abs=0.05)
+    assert {name.split(".")[0] for name in load_file(tmp_path / rundir.ANALYSIS)} >= {"student", "teacher"}
 
 
 def test_the_student_starts_the_same_with_and_without_terms(teacher, tmp_path):

@@ -26,7 +26,7 @@ _HOMES = {
     "MasKDLoss": "segdistill.losses",
     "SKDAdversarialLoss": "segdistill.losses",
     "SKDLoss": "segdistill.losses",
-    "Teacher": "segdistill.distill",
+    "Teacher": "segdistill.teacher",
     "Term": "segdistill.terms",
     "create_model": "segdistill.models",
     "load": "segdistill.build",
@@ -64,7 +64,7 @@ __all__ = [
 if TYPE_CHECKING:
     from segdistill import ops
     from segdistill.build import load
-    from segdistill.distill import Distiller, Teacher
+    from segdistill.distill import Distiller
     from segdistill.losses import (
         LOSSES,
         ACAMLoss,
@@ -84,6 +84,7 @@ if TYPE_CHECKING:
         SKDLoss,
     )
     from segdistill.models import create_model, load_official
+    from segdistill.teacher import Teacher
     from segdistill.terms import Term
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from segdistill import rundir
 from segdistill.config import DataConfig, ModelConfig, Recipe, RecipeError, TeacherConfig
 from segdistill.data import DATASETS, Prepared, SegmentationDataset, Source, together
-from segdistill.distill import Distiller, Teacher
+from segdistill.distill import Distiller
 from segdistill.engine.evaluate import Protocol
 from segdistill.engine.optim import make_optimizers, poly_lr
 from segdistill.engine.predict import Predictor
@@ -23,10 +23,13 @@ from segdistill.losses import LOSSES
 from segdistill.models import Segmenter, create_model, load_official
 from segdistill.models.weights import read_student
 from segdistill.names import nearest
+from segdistill.teacher import Teacher
 from segdistill.terms import Term
 from segdistill.types import Preprocessing
 
 logger = logging.getLogger(__name__)
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Built(NamedTuple):
@@ -61,7 +64,9 @@ def build(recipe: Recipe) -> Built:
     labels = train_set.labels
     torch.manual_seed(recipe.seed)  # the same initial student for every method at this seed
     student = build_student(recipe.model, labels.num_classes)
-    teacher = None if recipe.teacher is None or not recipe.terms else build_teacher(recipe.teacher, labels)
+    teacher = None
+    if recipe.teacher is not None and recipe.terms:
+        teacher = build_teacher(recipe.teacher, labels, precision=recipe.train.precision)
     distiller = build_distiller(recipe, student, teacher)
     optimizers = make_optimizers(
         distiller,
@@ -155,8 +160,8 @@ def build_student(model: ModelConfig, num_classes: int) -> Segmenter:
     return network
 
 
-def build_teacher(teacher: TeacherConfig, labels: LabelTable) -> Teacher:
-    """A trained network as a teacher, with its own preprocessing.
+def build_teacher(teacher: TeacherConfig, labels: LabelTable, *, precision: str = "fp32") -> Teacher:
+    """A trained network as a teacher, with its own preprocessing; ``precision`` where it asks for none.
 
     Raises:
         RecipeError: If it tells other classes apart than the data set does.
@@ -175,6 +180,9 @@ def build_teacher(teacher: TeacherConfig, labels: LabelTable) -> Teacher:
         mean=pre.mean,
         std=pre.std,
         bgr=pre.bgr,
+        precision=PRECISIONS[teacher.precision or precision],
+        fold_bn=teacher.fold_bn,
+        compile=teacher.compile,
     )
 
 
@@ -214,7 +222,7 @@ def build_plan(recipe: Recipe) -> Plan:
         lr=lr,
         batch_size=recipe.data.batch_size,
         accumulate=train.accumulate,
-        precision=torch.bfloat16 if train.precision == "bf16" else torch.float32,
+        precision=PRECISIONS[train.precision],
         val_every=train.val_every,
         save_every=train.save_every or train.val_every,
         log_every=train.log_every,
@@ -222,6 +230,7 @@ def build_plan(recipe: Recipe) -> Plan:
         clip=optim.clip,
         clip_terms=optim.clip_terms,
         freeze_bn=train.freeze_bn,
+        channels_last=train.channels_last,
     )
 
 

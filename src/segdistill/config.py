@@ -106,11 +106,17 @@ class TeacherConfig(_Closed):
         weights: A run folder, a ``student.safetensors``, or a checkpoint of the paper's authors (``.pth``).
         official: Which of the authors' networks a ``.pth`` holds, for example ``deeplabv3_resnet101``.
         features: Further features by name: ``{deep: backbone.layer3}``.
+        precision: ``fp32`` or ``bf16``, whose weights are cast once; null for ``train.precision``.
+        fold_bn: Fold batch normalisation into the convolutions before it: the same outputs up to rounding.
+        compile: ``torch.compile`` it, at the first step.
     """
 
     weights: str
     official: str = "deeplabv3_resnet101"
     features: dict[str, str] | None = None
+    precision: Literal["fp32", "bf16"] | None = None
+    fold_bn: bool = True
+    compile: bool = False
 
 
 class TermConfig(BaseModel):
@@ -172,7 +178,8 @@ class TrainConfig(_Closed):
         log_every: Steps between lines of ``metrics.jsonl``.
         grad_norms_every: Steps between measurements of the gradient that each loss part sends into the student,
             a backward pass for each; null for none.
-        channels_last: Memory layout of the networks; about a third faster on a CPU, and on a GPU with bf16.
+        channels_last: Memory layout of networks and images; about a third faster on a CPU, and on a GPU with bf16.
+        compile: ``torch.compile`` the student, at the first step; it is scored uncompiled.
         freeze_bn: Keep BatchNorm at its stored statistics.
         device: ``auto``, ``cpu`` or ``cuda``.
         tracker: ``tensorboard`` or null.
@@ -188,6 +195,7 @@ class TrainConfig(_Closed):
     log_every: Count = 50
     grad_norms_every: Count | None = None
     channels_last: bool = False
+    compile: bool = False
     freeze_bn: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     tracker: Literal["tensorboard"] | None = None

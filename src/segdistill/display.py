@@ -173,8 +173,8 @@ def print_profile(measured: "Profile") -> None:
         soft_wrap=True,
     )
     out.print(
-        f"{measured.device}, {measured.precision}, {measured.batch_size} images a step, medians over "
-        f"{measured.steps} steps",
+        f"{', '.join([measured.device, measured.precision, *measured.options])}, {measured.batch_size} images a step, "
+        f"medians over {measured.steps} steps",
         highlight=False,
         soft_wrap=True,
     )

@@ -1,4 +1,4 @@
-"""Teacher, Term, Distiller: distillation around any two networks, inside anyone's training loop.
+"""Distiller: distillation around any two networks, inside anyone's training loop.
 
 The teacher is an input of the distiller, never its child: it is not wrapped, trained, saved or counted.
 Networks may be any ``nn.Module``. What is read from them is named, either by the feature names that our own
@@ -15,75 +15,9 @@ from torch.nn.parameter import UninitializedParameter
 
 from segdistill.names import nearest
 from segdistill.taps import LogitsOf, Tapped, resize_logits
+from segdistill.teacher import Teacher
 from segdistill.terms import BoundTerm, Term, check_classes, loss_class, make_loss, part_weights, unsized_twin
 from segdistill.types import IGNORE_INDEX, SegOutput, StepOutput
-
-
-class Teacher(nn.Module):
-    """A frozen network that answers with logits and named features.
-
-    Always in evaluation mode and without gradients; the network itself is not changed otherwise.
-
-    Args:
-        model: Any network.
-        features: What to read, by the name that terms use: ``{"deep": "backbone.layer4"}``, or a list where
-            name and layer are the same. A value is a feature that the network publishes (our own do:
-            ``layer1`` ... ``layer4``, ``head``) or the dotted name of one of its layers. Default: all that
-            it publishes.
-        logits: Takes the network's output to class scores (B, K, h, w). Default: found, see `find_logits`.
-        mean: Subtracted from each channel of the image, which is RGB in [0, 1]. Default None: nothing.
-        std: Each channel is divided by it. Default None: nothing.
-        bgr: The network takes blue first. ``mean`` and ``std`` are then in that order.
-        image_mean: Mean that the given images were normalised with already, for loops whose images are
-            ready for the student; it is undone first.
-        image_std: Likewise.
-        size: (H, W) the network insists on, in pixels. Default None: it takes the image as it is.
-
-    Raises:
-        ValueError: If a name in ``features`` is neither a published feature nor a layer.
-
-    Example:
-        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 5, 1))
-        >>> teacher = Teacher(network, features={"deep": "0"}, mean=(0.5,) * 3, std=(0.5,) * 3)
-        >>> output = teacher(torch.rand(2, 3, 16, 16))
-        >>> tuple(output.logits.shape), tuple(output.features["deep"].shape)
-        ((2, 5, 16, 16), (2, 8, 16, 16))
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        *,
-        features: Mapping[str, str] | Sequence[str] | None = None,
-        logits: LogitsOf | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
-        bgr: bool = False,
-        image_mean: Sequence[float] | None = None,
-        image_std: Sequence[float] | None = None,
-        size: tuple[int, int] | None = None,
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.image_mean, self.image_std = image_mean, image_std
-        self.tapped = Tapped(
-            model, role="teacher", features=features, logits=logits, mean=mean, std=std, bgr=bgr, size=size
-        )
-        self.eval()
-
-    def train(self, mode: bool = True) -> "Teacher":
-        """Stay in evaluation mode, whatever a surrounding loop asks for."""
-        return super().train(False)
-
-    @torch.no_grad()
-    def forward(self, image: Tensor) -> SegOutput:
-        """Answer for images (B, 3, H, W): RGB in [0, 1], or as ``image_mean`` and ``image_std`` say."""
-        if self.image_std is not None:
-            image = image * image.new_tensor(self.image_std).view(1, -1, 1, 1)
-        if self.image_mean is not None:
-            image = image + image.new_tensor(self.image_mean).view(1, -1, 1, 1)
-        output: SegOutput = self.tapped(self.model, image)
-        return output
 
 
 class Distiller(nn.Module):

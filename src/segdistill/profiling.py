@@ -9,7 +9,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +20,10 @@ from segdistill.config import Recipe
 from segdistill.engine.memory import Gauge, gauge
 from segdistill.engine.meter import Meter
 from segdistill.engine.split import Direction, split_step
-from segdistill.engine.train import Loop
+from segdistill.engine.train import Loop, eager
 from segdistill.run import Runner
 from segdistill.scoring import make_accelerator
+from segdistill.teacher import Teacher
 
 WARM_UP = 2  # whole steps, and as many split ones, before anything is measured
 
@@ -60,6 +61,7 @@ class Profile(NamedTuple):
         steps: How many steps each median is over.
         device: ``cpu``, or the name of the GPU.
         precision: ``fp32`` or ``bf16``.
+        options: What else makes a step cheaper, in words: ``channels_last``, ``compiled student``, ...
     """
 
     stages: list[Stage]
@@ -70,6 +72,7 @@ class Profile(NamedTuple):
     steps: int
     device: str
     precision: str
+    options: list[str]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, stages as mappings."""
@@ -80,7 +83,8 @@ def profile(recipe: Recipe, *, steps: int = 10, advance: Callable[[], None] = la
     """Measure the training step of a recipe on its own data; nothing is written.
 
     Times are medians over ``steps`` steps after a warm-up. Memory is that of one further step: on a GPU what torch's
-    allocator handed out; on a CPU the sizes of all tensors alive, without what a kernel needs while it runs.
+    allocator handed out; on a CPU the sizes of all tensors alive, without what a kernel needs while it runs, in a step
+    of uncompiled networks, since compiled code does not tell.
     Weights and optimizer state, which are there before the step, are not counted.
 
     Args:
@@ -117,7 +121,7 @@ def profile(recipe: Recipe, *, steps: int = 10, advance: Callable[[], None] = la
             split_step(loop, 2 * number + 1, lr, batches, watch.lap)
             splits.append(watch.ms)
             advance()
-        with gauge(device) as reader:
+        with gauge(device) as reader, eager() if device.type == "cpu" else nullcontext():
             memory = _Memory(reader)
             split_step(loop, 2 * rounds, lr, batches, memory.lap)
     ms = {key: statistics.median(split[key] for split in splits[WARM_UP:]) for key in splits[-1]}
@@ -130,7 +134,18 @@ def profile(recipe: Recipe, *, steps: int = 10, advance: Callable[[], None] = la
         steps=steps,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         precision=recipe.train.precision,
+        options=_options(recipe, built.teacher),
     )
+
+
+def _options(recipe: Recipe, teacher: Teacher | None) -> list[str]:
+    train, config = recipe.train, recipe.teacher
+    options = {"channels_last": train.channels_last, "compiled student": train.compile}
+    if teacher is not None and config is not None:
+        options[f"teacher in {config.precision}"] = config.precision not in (None, train.precision)
+        options[f"teacher with {teacher.num_folded} batch norms folded"] = teacher.num_folded > 0
+        options["compiled teacher"] = config.compile
+    return [name for name, chosen in options.items() if chosen]
 
 
 def _stages(ms: dict[tuple[str, Direction], float], peaks: dict[str, int]) -> list[Stage]:

@@ -24,7 +24,7 @@ from segdistill.doctor import refuse_faults
 from segdistill.engine import checkpoint
 from segdistill.engine.evaluate import Segment
 from segdistill.engine.predict import Predictor
-from segdistill.engine.train import Progress, train
+from segdistill.engine.train import Progress, eager, train
 from segdistill.metrics.confusion import Scores
 from segdistill.models.weights import save_student
 from segdistill.scoring import Examination, examine_set, make_accelerator, score_set
@@ -63,11 +63,13 @@ def run_recipe(
         built = build(recipe)
         runner = Runner(recipe, built, folder, accelerator)
         if accelerator.is_main_process:
-            refuse_faults(recipe, built, accelerator.device)
+            with eager():
+                refuse_faults(recipe, built, accelerator.device)
             rundir.write_text(folder / rundir.RECIPE, dump_recipe(recipe))
             rundir.write_json(folder / rundir.ENVIRONMENT, environment(accelerator))
         progress = runner.train(resume=resume, on_log=on_log)
-        result = runner.finish(progress)
+        with eager():
+            result = runner.finish(progress)
     accelerator.wait_for_everyone()
     return result
 
@@ -82,12 +84,14 @@ class Runner:
         self.protocol = build_protocol(recipe)
         self.distiller = built.distiller.to(self.device)
         self.teacher = None if built.teacher is None else built.teacher.to(self.device)
-        if recipe.train.channels_last:
+        if self.plan.channels_last:
             for network in (self.distiller, self.teacher):
                 if network is not None:
                     network.to(memory_format=torch.channels_last)
         if accelerator.num_processes > 1 and self.device.type == "cuda":
             self.distiller = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.distiller)  # type: ignore[no-untyped-call]
+        if recipe.train.compile:
+            self.distiller.student.compile()  # in place: names, weights and files stay
 
     def train(self, *, resume: bool, on_log: Callable[[dict[str, Any]], None] | None) -> Progress:
         """The loop, with the validation set as the judge."""
@@ -104,7 +108,8 @@ class Runner:
         def validate() -> dict[str, Any]:
             assert val_set is not None
             distiller.eval()
-            return self._score(segment, val_set)._asdict()
+            with eager():  # images of the set have sizes of their own
+                return self._score(segment, val_set)._asdict()
 
         def log(record: dict[str, Any]) -> None:
             if tracker is not None:

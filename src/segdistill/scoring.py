@@ -16,7 +16,7 @@ from segdistill.data import SegmentationDataset, eval_loader
 from segdistill.engine.evaluate import Segment, evaluate, score
 from segdistill.metrics.boundary import BOUNDARY_RULE, boundary_counts, boundary_scores, empty_boundary_counts
 from segdistill.metrics.confusion import Scores, confusion_matrix, scores
-from segdistill.types import IGNORE_INDEX, Batch
+from segdistill.types import Batch
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:
@@ -89,9 +89,9 @@ def examine_set(
     def on_image(batch: Batch, prediction: Tensor) -> None:
         nonlocal counts
         index = next(indices)
-        own = scores(confusion_matrix(prediction, batch.target, num_classes))
-        labelled = bool((batch.target != IGNORE_INDEX).any())
-        images.append({"index": index, "name": dataset.path(index).name, "miou": own.miou if labelled else None})
+        own = confusion_matrix(prediction, batch.target, num_classes).cpu()
+        miou = scores(own).miou if own.any() else None
+        images.append({"index": index, "name": dataset.path(index).name, "miou": miou})
         if boundary:
             counts += boundary_counts(prediction, batch.target, num_classes)
 

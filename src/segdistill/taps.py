@@ -33,6 +33,11 @@ def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=True)
 
 
+def per_channel(values: Sequence[float] | None, device: torch.device | None = None) -> Tensor | None:
+    """A number for each channel as float32 (1, C, 1, 1)."""
+    return None if values is None else torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+
+
 class Normalise(nn.Module):
     """Bring an RGB image in [0, 1], (B, 3, H, W), to what a network expects; see `Preprocessing`.
 
@@ -48,17 +53,17 @@ class Normalise(nn.Module):
     def __init__(self, mean: Sequence[float] | None, std: Sequence[float] | None, *, bgr: bool = False) -> None:
         super().__init__()
         self.bgr = bgr
-        for name, values in (("mean", mean), ("std", std)):
-            column = None if values is None else torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1)
-            self.register_buffer(name, column, persistent=False)
+        self.register_buffer("mean", per_channel(mean), persistent=False)
+        self.register_buffer("std", per_channel(std), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalise; the dtype of ``image`` is kept."""
+        """Normalise, in float32 or more; the dtype of ``image`` is kept."""
         if self.bgr:
             image = image.flip(1)
+        dtype = image.dtype
         if self.mean is not None:
-            image = image - self.mean.to(image.dtype)
-        return image if self.std is None else image / self.std.to(image.dtype)
+            image = image - self.mean
+        return (image if self.std is None else image / self.std).to(dtype)
 
 
 class Tapped(nn.Module):
@@ -98,22 +103,20 @@ class Tapped(nn.Module):
                 )
         self.hooked = {name: source for name, source in self.taps.items() if source not in published}
         self._recorders = {name: _Recorder() for name in self.hooked}
+        self.to(_weight(network).device)
         self.channels, self.num_classes = self._probe(network, published)
 
     def _probe(self, network: nn.Module, published: dict[str, int]) -> tuple[dict[str, int], int | None]:
         """Widths of the tapped maps and the number of classes, found without the user's data.
 
-        Our networks publish both. Another network is run once on a small black image; one that refuses such
-        an image is not an error: then widths are checked at the first step.
+        Our networks publish both. Another network is run once on a small image; one that refuses such an image
+        is not an error: then widths are checked at the first step.
         """
         known = {name: published[source] for name, source in self.taps.items() if source in published}
         num_classes = getattr(network, "num_classes", None)
         if not self.hooked and published:
             return known, num_classes
-        reference = next(network.parameters(), torch.zeros(()))
-        self.to(reference.device)
-        height, width = self.size or (128, 128)
-        image = torch.zeros(1, 3, height, width, device=reference.device, dtype=reference.dtype)
+        image = self.probe_image(network)
         training = {module: module.training for module in network.modules()}
         try:
             network.eval()
@@ -122,12 +125,17 @@ class Tapped(nn.Module):
         except TapError:
             raise
         except Exception as error:  # a foreign network may raise anything
-            logger.info("the %s does not take a %dx%d probe image (%s)", self.role, height, width, error)
+            logger.info("the %s does not take a %dx%d probe image (%s)", self.role, *image.shape[-2:], error)
             return known, num_classes
         finally:
             for module, mode in training.items():
                 module.training = mode
         return {name: feature.shape[1] for name, feature in output.features.items()}, output.logits.shape[1]
+
+    def probe_image(self, network: nn.Module) -> Tensor:
+        """Noise (1, 3, H, W), always the same, of the type and on the device of the network."""
+        noise = torch.rand(1, 3, *(self.size or (128, 128)), generator=torch.Generator().manual_seed(0))
+        return noise.to(_weight(network))
 
     def forward(self, network: nn.Module, image: Tensor) -> SegOutput:
         """Run ``network`` on an RGB image in [0, 1] and name what is asked for."""
@@ -161,6 +169,10 @@ class Tapped(nn.Module):
             return raw
         aux = raw.get("aux") if isinstance(raw, Mapping) else None
         return SegOutput(find_logits(raw) if self.logits_of is None else self.logits_of(raw), aux, {})
+
+
+def _weight(network: nn.Module) -> Tensor:
+    return next(network.parameters(), torch.zeros(()))
 
 
 class _Recorder:

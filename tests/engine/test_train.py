@@ -7,13 +7,15 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from segdistill import Distiller, Teacher, Term, rundir
 from segdistill.engine import checkpoint
-from segdistill.engine.meter import NotFiniteError
+from segdistill.engine.meter import Meter, NotFiniteError
 from segdistill.engine.optim import make_optimizer
 from segdistill.engine.signals import Stopped
-from segdistill.engine.train import Plan, set_train_mode, step_seed, train
+from segdistill.engine.train import Loop, Plan, set_train_mode, step_seed, train
+from segdistill.models import create_model
 from segdistill.types import IGNORE_INDEX, Batch, SegOutput
 
 CLASSES = 3
@@ -266,3 +268,34 @@ def test_step_seeds_differ_by_seed_step_and_process():
     seeds = {step_seed(seed, step, rank) for seed in range(5) for step in range(200) for rank in range(4)}
     assert len(seeds) == 4000
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["deeplabv3_mobilenetv2_035", "pspnet_resnet18"])
+def test_channels_last_reaches_every_map(name, precision):
+    options = {"mean": (0.5,) * 3, "std": (0.2,) * 3, "bgr": True}
+    student, big = (create_model(name, num_classes=CLASSES, output_stride=16) for _ in range(2))
+    teacher = Teacher(big, precision=precision, fold_bn=True, **options)
+    terms = [Term("kd"), Term("cwd", on="layer4"), Term("fitnet", on="layer3", weight=1.0)]
+    distiller = Distiller(student, terms, teacher=teacher, **options)
+    strayed, seen = [], 0
+
+    def look(module, given, made):
+        nonlocal seen
+        for map_ in tree_leaves((given, made)):
+            if isinstance(map_, torch.Tensor) and map_.dim() == 4 and map_.shape[1] > 1 and map_[0, 0].numel() > 1:
+                seen += 1
+                if not map_.is_contiguous(memory_format=torch.channels_last):
+                    strayed.append((type(module).__name__, tuple(map_.shape)))
+
+    for network in (distiller, teacher):
+        network.to(memory_format=torch.channels_last)
+        for module in network.modules():
+            module.register_forward_hook(look)
+    plan = Plan(1, 0, lambda step: 0.1, batch_size=2, precision=precision, channels_last=True)
+    optimizer = make_optimizer(distiller.parameters(), name="sgd", lr=0.1, momentum=0.9, weight_decay=0.0)
+    loop = Loop(distiller, distiller, teacher, [optimizer], plan, Accelerator(cpu=True))
+    image = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+    loop.step(0, 0.1, iter([Batch(image, torch.zeros(2, 64, 96, dtype=torch.int64))]), Meter(torch.device("cpu")), None)
+    assert seen > 100
+    assert strayed == []

@@ -44,9 +44,12 @@ class Protocol(NamedTuple):
         )
 
 
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """Move a batch and bring its images to float in [0, 1]: the only device move."""
-    image = batch.image.to(device, non_blocking=True)
+def to_device(batch: Batch, device: torch.device, memory_format: torch.memory_format = torch.preserve_format) -> Batch:
+    """Move a batch and bring its images to float in [0, 1]: the only device move.
+
+    The host does not wait for copies from pinned memory.
+    """
+    image = batch.image.to(device, non_blocking=True).to(memory_format=memory_format)  # while it is small
     if image.dtype == torch.uint8:
         image = image.float() / 255
     return Batch(image, batch.target.to(device, non_blocking=True))

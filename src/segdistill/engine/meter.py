@@ -45,7 +45,10 @@ class Meter:
 
     def check(self) -> None:
         """Raise `NotFiniteError` if a part was ever not finite: a host synchronisation on a GPU."""
-        bad = {name: step for name, step in zip(self.names, self.first_bad.tolist(), strict=False) if step >= 0}
+        self._refuse(self.first_bad.tolist())
+
+    def _refuse(self, first_bad: list[float]) -> None:
+        bad = {name: int(step) for name, step in zip(self.names, first_bad, strict=False) if step >= 0}
         if bad:
             first = min(bad.values())
             terms = ", ".join(f"`{name}`" for name, step in bad.items() if step == first and name != "loss")
@@ -55,12 +58,13 @@ class Meter:
             )
 
     def flush(self, accelerator: Accelerator) -> dict[str, Any]:
-        """Means since the last call, over all processes; the one host copy of a logged step."""
-        self.check()
+        """Means since the last call, over all processes, and `check`; the one host copy of a logged step."""
         means = self.sums / max(self.count, 1e-9)
         if accelerator.num_processes > 1:
             means = accelerator.reduce(means, reduction="mean")
-        parts = dict(zip(self.names, means.tolist(), strict=True))
+        numbers, first_bad = torch.stack([means, self.first_bad.double()]).tolist()
+        self._refuse(first_bad)
+        parts = dict(zip(self.names, numbers, strict=True))
         self.sums = torch.zeros_like(self.sums)
         self.count = 0.0
         return {"loss": parts.pop("loss"), "parts": parts}

@@ -18,12 +18,13 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from segdistill import rundir
-from segdistill.distill import Distiller, Teacher
+from segdistill.distill import Distiller
 from segdistill.engine import checkpoint
 from segdistill.engine.evaluate import to_device
 from segdistill.engine.meter import Clock, Meter, PeakMemory
 from segdistill.engine.optim import parameters_of, set_lr
 from segdistill.engine.signals import Stopped, StopSignal
+from segdistill.teacher import Teacher
 from segdistill.types import IGNORE_INDEX, Batch, StepOutput
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Plan:
     clip: float | None = None
     clip_terms: float | None = None
     freeze_bn: bool = False
+    channels_last: bool = False
 
 
 @dataclass
@@ -206,7 +208,9 @@ class Loop:
         for index, batch in enumerate(micro_batches):
             last = index == plan.accumulate - 1
             with nullcontext() if last else accelerator.no_sync(self.model):
-                output = self._forward(batch, num_valid)
+                # Compiled code frees what several backward passes need; the plain network gives the same.
+                with eager() if last and clock is not None else nullcontext():
+                    output = self._forward(batch, num_valid)
                 meter.add(output, step, 1 / plan.accumulate)
                 if last and clock is not None:
                     with clock.stopped():
@@ -222,7 +226,9 @@ class Loop:
         torch.manual_seed(step_seed(self.plan.seed, step, self.accelerator.process_index))
         set_train_mode(self.model, freeze_bn=self.plan.freeze_bn)
         set_lr(self.optimizers[0], lr)
-        micro_batches = [to_device(next(batches), self.accelerator.device) for _ in range(self.plan.accumulate)]
+        layout = torch.channels_last if self.plan.channels_last else torch.preserve_format
+        device = self.accelerator.device
+        micro_batches = [to_device(next(batches), device, layout) for _ in range(self.plan.accumulate)]
         num_valid = torch.stack([(batch.target != IGNORE_INDEX).sum() for batch in micro_batches]).float().mean()
         if self.accelerator.num_processes > 1:
             num_valid = self.accelerator.reduce(num_valid, reduction="mean")
@@ -290,6 +296,12 @@ def set_train_mode(model: nn.Module, *, freeze_bn: bool) -> None:
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[Any]:
     """Autocast to bfloat16, or nothing for float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
+
+
+def eager() -> AbstractContextManager[Any]:
+    """Compiled networks run as they are written: for images of any size, and for what happens once."""
+    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 def _agree_on_stop(stop: StopSignal, step: int, accelerator: Accelerator) -> int:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from segdistill.types import IGNORE_INDEX
 
@@ -27,7 +26,7 @@ class Scores(NamedTuple):
 
 
 def confusion_matrix(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
-    """Count pixels by true class (row) and predicted class (column).
+    """Count pixels by true class (row) and predicted class (column), without waiting for the device.
 
     Args:
         prediction: Class ids in [0, num_classes), any shape.
@@ -41,11 +40,10 @@ def confusion_matrix(prediction: Tensor, target: Tensor, num_classes: int) -> Te
         >>> confusion_matrix(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 255]), 2).tolist()
         [[1, 1], [0, 0]]
     """
-    valid = target != IGNORE_INDEX
-    matrix: Tensor = multiclass_confusion_matrix(
-        prediction[valid], target[valid], num_classes=num_classes, validate_args=False
-    )
-    return matrix
+    cell = torch.where(target == IGNORE_INDEX, num_classes**2, num_classes * target + prediction).flatten()
+    # Neither a boolean index nor `bincount`: both make the host wait for a size.
+    counts = torch.zeros(num_classes**2 + 1, dtype=torch.int64, device=cell.device)
+    return counts.scatter_add_(0, cell, torch.ones_like(cell))[:-1].view(num_classes, num_classes)
 
 
 def scores(confusion: Tensor, *, absent: str = "skip") -> Scores:

@@ -1,5 +1,6 @@
 """The layers that the heads share."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -56,5 +57,8 @@ def pooled_block(in_channels: int, out_channels: int, bins: int) -> nn.Sequentia
 
 
 def upsample(maps: Tensor, like: Tensor) -> Tensor:
-    """Resize maps to the height and width of ``like``: bilinear, corners aligned."""
-    return F.interpolate(maps, size=like.shape[-2:], mode="bilinear", align_corners=True)
+    """Resize maps to the height, width and memory layout of ``like``: bilinear, corners aligned."""
+    resized = F.interpolate(maps, size=like.shape[-2:], mode="bilinear", align_corners=True)
+    # A map of one cell has no layout that could be kept.
+    channels_last = like.is_contiguous(memory_format=torch.channels_last)
+    return resized.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)

@@ -19,7 +19,7 @@ from segdistill.ops._precision import without_autocast, working_dtype
 from segdistill.ops.dense_contrast.cells import same_group_elsewhere
 from segdistill.ops.dense_contrast.reference import similarity
 
-CHUNK = 2**19  # distances held at a time: the logits of a chunk and what they become fit into a core's cache
+CHUNK = 2**17  # distances held at a time: half a megabyte, which a core's cache holds
 WORTH_COMPILING = 2**24  # differences of numbers a call; below, the seconds that the compiler takes are not won back
 
 _logger = logging.getLogger(__name__)
@@ -39,8 +39,10 @@ def contrast_chunked(
     total = torch.zeros((), dtype=dtype, device=student_SRD.device)
     grads = torch.empty((sets, cells, width) if with_grad else (0,), dtype=dtype, device=student_SRD.device)
     sharpness = total.new_tensor(1 / temperature)  # a tensor: compiled code is not made anew for each value
-    positive_RR = torch.eye(cells, dtype=torch.bool, device=student_SRD.device)
-    excluded_RR = same_group_elsewhere(cells, groups, positive_RR.device) if groups else torch.zeros_like(positive_RR)
+    positive_RR = torch.eye(cells, dtype=dtype, device=student_SRD.device)
+    handicap_RR = torch.zeros_like(positive_RR)  # added to the logits, as numbers: booleans are slow to vectorise
+    if groups:
+        handicap_RR.masked_fill_(same_group_elsewhere(cells, groups, handicap_RR.device), float("-inf"))
     worth = sets * cells**2 * width >= WORTH_COMPILING
     size = max(1, CHUNK // cells**2)
     with without_autocast(student_SRD):
@@ -48,7 +50,7 @@ def contrast_chunked(
             some = slice(start, start + size)
             student, teacher = student_SRD[some].to(dtype), teacher_SRD[some].to(dtype)
             compile_it = worth and distance != "cosine" and can_compile()  # its matrix products are fast as they are
-            loss, grad = _run(compile_it, distance, student, teacher, sharpness, positive_RR, excluded_RR, with_grad)
+            loss, grad = _run(compile_it, distance, student, teacher, sharpness, positive_RR, handicap_RR, with_grad)
             total += loss
             if with_grad:
                 grads[some] = grad
@@ -84,18 +86,18 @@ def _eager(
     teacher_SRD: Tensor,
     sharpness: Tensor,
     positive_RR: Tensor,
-    excluded_RR: Tensor,
+    handicap_RR: Tensor,
     with_grad: bool,
 ) -> tuple[Tensor, Tensor]:
     similarity_SRR = similarity(student_SRD, teacher_SRD, distance)
-    loss, slopes_SRR = _loss_and_slopes(similarity_SRR, sharpness, positive_RR, excluded_RR)
+    loss, slopes_SRR = _loss_and_slopes(similarity_SRR, sharpness, positive_RR, handicap_RR)
     if not with_grad:
         return loss, student_SRD
     if distance == "cosine":
-        return loss, slopes_SRR @ teacher_SRD
+        return loss, -slopes_SRR @ teacher_SRD
     norm = 1.0 if distance == "l1" else 2.0
     # What autograd calls for `torch.cdist`; autograd itself does not reach into an operator.
-    return loss, torch.ops.aten._cdist_backward(-slopes_SRR, student_SRD, teacher_SRD, norm, -similarity_SRR)
+    return loss, torch.ops.aten._cdist_backward(slopes_SRR, student_SRD, teacher_SRD, norm, -similarity_SRR)
 
 
 def _l1(
@@ -103,16 +105,19 @@ def _l1(
     teacher_SRD: Tensor,
     sharpness: Tensor,
     positive_RR: Tensor,
-    excluded_RR: Tensor,
+    handicap_RR: Tensor,
     with_grad: bool,
 ) -> tuple[Tensor, Tensor]:
     """To be compiled: the differences then never reach memory."""
     difference_SRRD = student_SRD[:, :, None] - teacher_SRD[:, None]
     similarity_SRR = -difference_SRRD.abs().sum(-1)
-    loss, slopes_SRR = _loss_and_slopes(similarity_SRR, sharpness, positive_RR, excluded_RR)
+    loss, slopes_SRR = _loss_and_slopes(similarity_SRR, sharpness, positive_RR, handicap_RR)
     if not with_grad:
         return loss, student_SRD
-    return loss, -(slopes_SRR[..., None] * difference_SRRD.sign()).sum(2)
+    # As choices, not as a product with the sign, which torch computes as a difference of two comparisons.
+    pull = slopes_SRR[..., None]
+    signed = torch.where(difference_SRRD > 0, pull, torch.where(difference_SRRD < 0, -pull, 0.0))
+    return loss, signed.sum(2)
 
 
 def _l2(
@@ -120,27 +125,26 @@ def _l2(
     teacher_SRD: Tensor,
     sharpness: Tensor,
     positive_RR: Tensor,
-    excluded_RR: Tensor,
+    handicap_RR: Tensor,
     with_grad: bool,
 ) -> tuple[Tensor, Tensor]:
     """Likewise."""
     difference_SRRD = student_SRD[:, :, None] - teacher_SRD[:, None]
     distance_SRR = difference_SRRD.square().sum(-1).sqrt()
-    loss, slopes_SRR = _loss_and_slopes(-distance_SRR, sharpness, positive_RR, excluded_RR)
+    loss, slopes_SRR = _loss_and_slopes(-distance_SRR, sharpness, positive_RR, handicap_RR)
     if not with_grad:
         return loss, student_SRD
-    pulls_SRR = torch.where(distance_SRR > 0, slopes_SRR / distance_SRR, 0.0)  # equal cells pull nowhere
-    return loss, -(pulls_SRR[..., None] * difference_SRRD).sum(2)
+    slopes_SRR = torch.where(distance_SRR > 0, slopes_SRR / distance_SRR, 0.0)  # equal cells pull nowhere
+    return loss, (slopes_SRR[..., None] * difference_SRRD).sum(2)
 
 
 def _loss_and_slopes(
-    similarity_SRR: Tensor, sharpness: Tensor, positive_RR: Tensor, excluded_RR: Tensor
+    similarity_SRR: Tensor, sharpness: Tensor, positive_RR: Tensor, handicap_RR: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Sum of the cross entropies, and its derivative by each similarity."""
-    logits_SRR = (similarity_SRR * sharpness).masked_fill(excluded_RR, float("-inf"))
-    logs_SRR = F.log_softmax(logits_SRR, dim=-1)
-    loss = -torch.where(positive_RR, logs_SRR, 0.0).sum()
-    return loss, (logs_SRR.exp() - positive_RR.to(logs_SRR.dtype)) * sharpness
+    """Sum of the cross entropies, and its derivative by each distance."""
+    logs_SRR = F.log_softmax(similarity_SRR * sharpness + handicap_RR, dim=-1)
+    loss = -torch.where(positive_RR > 0, logs_SRR, 0.0).sum()
+    return loss, (positive_RR - logs_SRR.exp()) * sharpness
 
 
 @functools.cache  # made late: naming `torch.compile` loads what takes a second

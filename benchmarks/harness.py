@@ -1,0 +1,171 @@
+"""Two ways to compute one thing, measured in turn on the same tensors: seconds, their spread, ratio, peak memory."""
+
+import ctypes
+import gc
+import platform
+import re
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Way = Callable[[], Tensor]
+"""Computes a scalar to differentiate; None as its value: it did everything itself, a whole step."""
+
+
+def measure(ways: Mapping[str, Way], leaves: Iterable[Tensor], *, turns: int, device: torch.device) -> dict[str, Any]:
+    """Measure forward and backward pass of every way, one after the other, ``turns`` times after one for warming up.
+
+    Args:
+        ways: By name; the first is the one that the others are compared with.
+        leaves: Tensors that gradients gather in; emptied before every call.
+        turns: How many times each is measured.
+        device: Of the tensors.
+
+    Returns:
+        ``ways``: for each, milliseconds of ``forward``, ``backward`` and ``both`` as median and quartiles, and
+        ``extra_peak_mb``, memory beyond what was in use before (gradients included), MiB. ``ratios``: for each but the
+        first, median and quartiles over the turns of how many times less time and memory it takes than the first. A
+        way that runs out of memory has ``"out of memory"`` instead of numbers.
+    """
+    leaves = list(leaves)
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    failed: set[str] = set()
+    for turn in range(turns + 1):
+        for name, way in ways.items():
+            if name in failed:
+                continue
+            try:
+                lap = _lap(way, leaves, device)
+            except torch.cuda.OutOfMemoryError:
+                failed.add(name)
+                _empty(leaves, device)
+                continue
+            if turn:
+                seconds[name].append(lap)
+    memory = {name: None if name in failed else extra_peak(way, leaves, device) for name, way in ways.items()}
+    return _summary(seconds, memory, failed)
+
+
+def _lap(way: Way, leaves: list[Tensor], device: torch.device) -> tuple[float, float]:
+    for leaf in leaves:
+        leaf.grad = None
+    start = _now(device)
+    value = way()
+    middle = _now(device)
+    if value is not None:
+        value.backward()
+    return middle - start, _now(device) - middle
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def extra_peak(way: Way, leaves: list[Tensor], device: torch.device) -> float | None:
+    """MiB that a forward and backward pass needs at its worst moment, beyond what is in use before.
+
+    On a GPU what torch's allocator hands out; on a CPU the resident memory of this process, which holds what kernels
+    use inside too (Linux alone; elsewhere None).
+    """
+    _empty(leaves, device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        _lap(way, leaves, device)
+        return round((torch.cuda.max_memory_allocated(device) - before) / 2**20, 2)
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew, see proc(5)
+        before = _kilobytes("VmRSS")
+        _lap(way, leaves, device)
+        return round((_kilobytes("VmHWM") - before) / 2**10, 2)
+    except OSError:
+        return None
+
+
+def _kilobytes(field: str) -> int:
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1])
+
+
+def _empty(leaves: list[Tensor], device: torch.device) -> None:
+    for leaf in leaves:
+        leaf.grad = None
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    else:
+        with suppress(OSError, AttributeError):  # glibc alone has it
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def _summary(
+    seconds: Mapping[str, list[tuple[float, float]]], memory: Mapping[str, float | None], failed: set[str]
+) -> dict[str, Any]:
+    ways: dict[str, Any] = {}
+    for name, laps in seconds.items():
+        if name in failed:
+            ways[name] = "out of memory"
+            continue
+        parts = {"forward": [a for a, _ in laps], "backward": [b for _, b in laps], "both": [a + b for a, b in laps]}
+        ways[name] = {part: _spread([1e3 * value for value in values]) for part, values in parts.items()}
+        ways[name]["extra_peak_mb"] = memory[name]
+    first, *others = seconds
+    ratios = {}
+    for name in others:
+        if {first, name} & failed:
+            continue
+        pairs = zip(seconds[first], seconds[name], strict=True)
+        ratios[name] = {"time": _spread([sum(a) / sum(b) for a, b in pairs]), "memory": None}
+        if memory[first] and memory[name]:
+            ratios[name]["memory"] = round(memory[name] / memory[first], 4)  # type: ignore[operator]
+    return {"ways": ways, "ratios": ratios}
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    quartiles = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else 3 * values
+    return dict(zip(("q25", "median", "q75"), (round(value, 4) for value in quartiles), strict=True))
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What the numbers depend on."""
+    here = Path(__file__).parent
+    git = ["git", "-C", str(here)]
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    changed = subprocess.run(
+        [*git, "status", "--porcelain", "--untracked-files=no", "--", str(here), str(here.parent / "src")],
+        capture_output=True, text=True, check=False,
+    ).stdout.strip()  # fmt: skip
+    with suppress(ImportError):
+        import triton
+
+    return {
+        "commit": (commit or "unknown") + (" with changes" if changed else ""),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "triton": triton.__version__ if "triton" in locals() else None,
+        "cudnn": torch.backends.cudnn.version() if device.type == "cuda" else None,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {_processor()}",
+        "threads": torch.get_num_threads(),
+        "tf32": {
+            "convolution": torch.backends.cudnn.allow_tf32,
+            "matrix product": torch.backends.cuda.matmul.allow_tf32,
+        },
+    }
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+        if found:
+            return found[1]
+    return platform.processor()
