@@ -49,12 +49,13 @@ def main() -> None:
 
 def _line(case: dict) -> str:
     setting = " ".join(f"{key}={value}" for key, value in case.items() if key not in ("ways", "ratios"))
-    times = ", ".join(
-        f"{name} {way if isinstance(way, str) else '%.1f ms, %s MiB' % (way['both']['median'], way['extra_peak_mb'])}"
-        for name, way in case["ways"].items()
-    )
+    times = ", ".join(f"{name} {_numbers(way)}" for name, way in case["ways"].items())
     ratios = ", ".join(f"{name} x{ratio['time']['median']:.2f}" for name, ratio in case["ratios"].items())
     return f"{setting}: {times}" + (f" ({ratios})" if ratios else "")
+
+
+def _numbers(way: dict | str) -> str:
+    return way if isinstance(way, str) else f"{way['both']['median']:.1f} ms {way['extra_peak_mb']} MiB"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The contrast alone: on maps after the pooling, at the published sizes; other distances and negatives at one of them."""
+"""The contrast alone: on maps after the pooling, at the published sizes; other kinds at one of them."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,7 @@
 """Two ways to compute one thing, measured in turn on the same tensors: seconds, their spread, ratio, peak memory."""
 
-import ctypes
 import gc
+import itertools
 import platform
 import re
 import statistics
@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 Way = Callable[[], Tensor]
 """Computes a scalar to differentiate; None as its value: it did everything itself, a whole step."""
@@ -24,7 +25,7 @@ def measure(ways: Mapping[str, Way], leaves: Iterable[Tensor], *, turns: int, de
 
     Args:
         ways: By name; the first is the one that the others are compared with.
-        leaves: Tensors that gradients gather in; emptied before every call.
+        leaves: Tensors to differentiate by.
         turns: How many times each is measured.
         device: Of the tensors.
 
@@ -45,7 +46,7 @@ def measure(ways: Mapping[str, Way], leaves: Iterable[Tensor], *, turns: int, de
                 lap = _lap(way, leaves, device)
             except torch.cuda.OutOfMemoryError:
                 failed.add(name)
-                _empty(leaves, device)
+                _empty(device)
                 continue
             if turn:
                 seconds[name].append(lap)
@@ -54,13 +55,11 @@ def measure(ways: Mapping[str, Way], leaves: Iterable[Tensor], *, turns: int, de
 
 
 def _lap(way: Way, leaves: list[Tensor], device: torch.device) -> tuple[float, float]:
-    for leaf in leaves:
-        leaf.grad = None
     start = _now(device)
     value = way()
     middle = _now(device)
     if value is not None:
-        value.backward()
+        torch.autograd.grad(value, leaves, allow_unused=True)
     return middle - start, _now(device) - middle
 
 
@@ -70,42 +69,33 @@ def _now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def extra_peak(way: Way, leaves: list[Tensor], device: torch.device) -> float | None:
-    """MiB that a forward and backward pass needs at its worst moment, beyond what is in use before.
+def extra_peak(way: Way, leaves: list[Tensor], device: torch.device) -> float:
+    """MiB that a forward and backward pass holds at its worst moment, beyond what is held before.
 
-    On a GPU what torch's allocator hands out; on a CPU the resident memory of this process, which holds what kernels
-    use inside too (Linux alone; elsewhere None).
+    What torch's allocator hands out, of the GPU or of the CPU; what a library keeps for itself inside is not in it.
     """
-    _empty(leaves, device)
+    _empty(device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         _lap(way, leaves, device)
-        return round((torch.cuda.max_memory_allocated(device) - before) / 2**20, 2)
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew, see proc(5)
-        before = _kilobytes("VmRSS")
+        return _mebibytes(torch.cuda.max_memory_allocated(device) - before)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
         _lap(way, leaves, device)
-        return round((_kilobytes("VmHWM") - before) / 2**10, 2)
-    except OSError:
-        return None
+    assert watched.profiler is not None
+    events = [event for event in watched.profiler.kineto_results.events() if event.name() == "[memory]"]
+    events.sort(key=lambda event: event.start_ns())
+    return _mebibytes(max(itertools.accumulate((event.nbytes() for event in events), initial=0)))
 
 
-def _kilobytes(field: str) -> int:
-    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found is not None
-    return int(found[1])
+def _mebibytes(count: float) -> float:
+    return round(count / 2**20, 2)
 
 
-def _empty(leaves: list[Tensor], device: torch.device) -> None:
-    for leaf in leaves:
-        leaf.grad = None
+def _empty(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    else:
-        with suppress(OSError, AttributeError):  # glibc alone has it
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _summary(

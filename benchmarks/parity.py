@@ -1,4 +1,4 @@
-"""Whether the fast path gives the reference's numbers. Nothing is measured, and no report written, where it does not."""
+"""Whether the fast path gives the reference's numbers. Where it does not, nothing is measured or reported."""
 
 import itertools
 from typing import Any

@@ -14,7 +14,7 @@ from PIL import Image
 from segdistill.data.base import DataError, SegmentationDataset
 from segdistill.data.cache import INDEX, Source, describe, files, read_index, stored
 from segdistill.data.scan import Fault
-from segdistill.files import try_lock, write_atomic
+from segdistill.files import lock, write_atomic
 
 
 def prepare(
@@ -42,7 +42,7 @@ def prepare(
         ValueError: If a data set has no files.
     """
     folder = Path(folder)
-    with try_lock(folder) as mine:
+    with lock(folder, wait=False) as mine:
         if not mine:
             raise DataError(folder, "is being prepared by another process", "Wait until it is done.")
         plans = [_plan(source, folder) for source in sources]

@@ -113,10 +113,12 @@ def dense_contrast(
     if height == 0 or width == 0:
         _warn_no_patch((student.shape[2], student.shape[3]), patch_size)
         return student.flatten()[:0].sum(dtype=working_dtype(student, teacher))
+    if (height, width) != student.shape[2:]:  # a slice of the whole would cost its gradient two copies
+        student, teacher = student[..., :height, :width], teacher[..., :height, :width]
     compute = _choose(impl, student, negatives, groups, patch_size)
     return compute(
-        student[..., :height, :width],
-        teacher[..., :height, :width].detach(),
+        student,
+        teacher.detach(),
         groups=groups,
         patch_size=patch_size,
         temperature=temperature,

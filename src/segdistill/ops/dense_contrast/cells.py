@@ -19,6 +19,14 @@ def cut_cells(x: Tensor, groups: int, patch_size: tuple[int, int], negatives: st
     return cells_PNGD.flatten(0, 1) if negatives == "channel" else cells_PNGD.flatten(1, 2)
 
 
+def join_cells(cells: Tensor, shape: torch.Size, patch_size: tuple[int, int]) -> Tensor:
+    """Undo `cut_cells` for a map of ``shape``."""
+    batch, channels, height, width = shape
+    rows, columns = patch_size
+    cells = cells.reshape(batch, height // rows, width // columns, rows, columns, channels)
+    return cells.permute(0, 5, 1, 3, 2, 4).reshape(shape)
+
+
 def same_group_elsewhere(cells: int, groups: int, device: torch.device) -> Tensor:
     """Return (R, R), true for pairs of one channel group at different positions; cells are group-minor."""
     cell_R = torch.arange(cells, device=device)

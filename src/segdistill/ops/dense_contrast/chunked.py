@@ -20,7 +20,7 @@ from segdistill.ops.dense_contrast.cells import same_group_elsewhere
 from segdistill.ops.dense_contrast.reference import similarity
 
 CHUNK = 2**17  # distances held at a time: half a megabyte, which a core's cache holds
-WORTH_COMPILING = 2**24  # differences of numbers a call; below, the seconds that the compiler takes are not won back
+WORTH_COMPILING = 2**22  # differences of numbers a call; below, the seconds that the compiler takes are not won back
 
 _logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def contrast_chunked(
     with without_autocast(student_SRD):
         for start in range(0, sets, size):
             some = slice(start, start + size)
-            student, teacher = student_SRD[some].to(dtype), teacher_SRD[some].to(dtype)
+            student, teacher = student_SRD[some].detach().to(dtype), teacher_SRD[some].to(dtype)
             compile_it = worth and distance != "cosine" and can_compile()  # its matrix products are fast as they are
             loss, grad = _run(compile_it, distance, student, teacher, sharpness, positive_RR, handicap_RR, with_grad)
             total += loss

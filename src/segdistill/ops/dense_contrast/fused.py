@@ -1,13 +1,13 @@
 """The fused dense contrast as one operator of torch: Triton on a GPU, chunks on a CPU, the same interface."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from segdistill.ops._precision import without_autocast, working_dtype
-from segdistill.ops._unit import unit
-from segdistill.ops.dense_contrast.cells import cut_cells
+from segdistill.ops.dense_contrast.cells import cut_cells, join_cells
 from segdistill.ops.dense_contrast.chunked import contrast_chunked
 
 try:
@@ -26,28 +26,17 @@ def dense_contrast_fused(
     distance: str,
     negatives: str,
 ) -> Tensor:
-    """Compute what `dense_contrast_reference` computes; nothing of the size S x R x R is kept."""
+    """Compute what `dense_contrast_reference` computes; nothing of the size S x R x R is held."""
+    with_grad = torch.is_grad_enabled() and student.requires_grad
     with without_autocast(student):
-        student_SRD = cut_cells(student, groups, patch_size, negatives)
-        teacher_SRD = cut_cells(teacher, groups, patch_size, negatives)
-        if distance == "cosine":
-            dtype = working_dtype(student, teacher)
-            student_SRD, teacher_SRD = unit(student_SRD.to(dtype)), unit(teacher_SRD.to(dtype))
-        total, _ = contrast_sets(
-            student_SRD,
-            teacher_SRD,
-            temperature,
-            distance,
-            groups if negatives == "other_groups" else 0,
-            torch.is_grad_enabled() and student.requires_grad,
-        )
+        total, _ = contrast_maps(student, teacher, groups, patch_size, temperature, distance, negatives, with_grad)
         mean: Tensor = total / (student.shape[0] * student.shape[2] * student.shape[3])
         return mean
 
 
 def why_not_fused(student: Tensor, negatives: str, groups: int, patch_size: tuple[int, int]) -> str | None:
     """What keeps the fused form from running, as the end of a sentence; None where nothing does."""
-    if student.device.type == "cpu" and (kernels is None or not kernels.interpreted()):
+    if student.device.type == "cpu" and not _in_triton(student):
         return None
     if student.device.type not in ("cpu", "cuda"):
         return f"there is none for the device {student.device.type!r}"
@@ -60,30 +49,79 @@ def why_not_fused(student: Tensor, negatives: str, groups: int, patch_size: tupl
     return None
 
 
-# The gradient is made with the value: its second pass over the channels needs the distances of the first, which are
-# in registers then. Made later, it would have to sum them up again.
+# The gradient is made with the value: its pass over the channels needs the distances, which are at hand then. Made
+# later, it would have to sum them up again.
 @torch.library.custom_op(
-    "segdistill::dense_contrast_sets",
+    "segdistill::dense_contrast",
     mutates_args=(),
-    schema="(Tensor student, Tensor teacher, float temperature, str distance, int groups, bool with_grad)"
-    " -> (Tensor, Tensor)",
+    schema="(Tensor student, Tensor teacher, int groups, int[] patch_size, float temperature, str distance, "
+    "str negatives, bool with_grad) -> (Tensor, Tensor)",
 )
-def contrast_sets(
-    student_SRD: Tensor, teacher_SRD: Tensor, temperature: float, distance: str, groups: int, with_grad: bool
+def contrast_maps(
+    student: Tensor,
+    teacher: Tensor,
+    groups: int,
+    patch_size: Sequence[int],
+    temperature: float,
+    distance: str,
+    negatives: str,
+    with_grad: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Value and student's gradient of `reference.contrast_of_sets`; the gradient is empty unless ``with_grad``."""
-    if student_SRD.device.type == "cuda" or (kernels is not None and kernels.interpreted()):
-        return kernels.contrast_triton(student_SRD, teacher_SRD, temperature, distance, groups, with_grad)
-    return contrast_chunked(student_SRD, teacher_SRD, temperature, distance, groups, with_grad)
+    """Sum of the cross entropies of all anchors, and its gradient by ``student``, empty unless ``with_grad``.
+
+    Both in the working precision; the maps are tiled by whole patches.
+    """
+    rows, columns = patch_size
+    compute = kernels.contrast_triton if _in_triton(student) else contrast_chunked
+    excluded = groups if negatives == "other_groups" else 0
+    total, grads = _results(student, teacher, with_grad)
+    total.zero_()
+    for band in _bands(student, rows):
+        cells, others = (cut_cells(x[band], groups, (rows, columns), negatives) for x in (student, teacher))
+        if distance != "cosine":
+            value, grad = compute(cells, others, temperature, distance, excluded, with_grad)
+        else:
+            cells, length = _unit(cells.to(total.dtype))
+            others, _ = _unit(others.to(total.dtype))
+            value, grad = compute(cells, others, temperature, distance, excluded, with_grad)
+            if with_grad:
+                grad = (grad - cells * (cells * grad).sum(-1, keepdim=True)) / length
+        total += value
+        if with_grad:
+            grads[band] = join_cells(grad, grads[band].shape, (rows, columns))
+    return total, grads
 
 
-@contrast_sets.register_fake
-def _(
-    student_SRD: Tensor, teacher_SRD: Tensor, temperature: float, distance: str, groups: int, with_grad: bool
-) -> tuple[Tensor, Tensor]:
-    dtype = working_dtype(student_SRD, teacher_SRD)
-    grads = student_SRD.new_empty(student_SRD.shape if with_grad else (0,), dtype=dtype)
-    return student_SRD.new_empty((), dtype=dtype), grads
+@contrast_maps.register_fake
+def _(student: Tensor, teacher: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
+    return _results(student, teacher, args[-1])
+
+
+def _results(student: Tensor, teacher: Tensor, with_grad: bool) -> tuple[Tensor, Tensor]:
+    dtype = working_dtype(student, teacher)
+    grads = torch.empty_like(student if with_grad else student[:0], dtype=dtype)
+    return student.new_empty((), dtype=dtype), grads
+
+
+def _bands(student: Tensor, rows: int) -> Iterator[tuple[slice, ...]]:
+    """What is cut into cells at a time: all of it on a GPU; on a CPU, a row of patches, which stays in its cache."""
+    if _in_triton(student):
+        yield (slice(None),)
+        return
+    for image in range(len(student)):
+        for top in range(0, student.shape[2], rows):
+            yield slice(image, image + 1), slice(None), slice(top, top + rows)
+
+
+def _in_triton(student: Tensor) -> bool:
+    return student.device.type == "cuda" or (kernels is not None and kernels.interpreted())
+
+
+def _unit(cells: Tensor) -> tuple[Tensor, Tensor]:
+    """Cells of length 1 and the length; of a zero vector itself and 1."""
+    length = torch.linalg.vector_norm(cells, dim=-1, keepdim=True)
+    length = length.masked_fill(length == 0, 1.0)
+    return cells / length, length
 
 
 def _keep_gradient(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -93,7 +131,7 @@ def _keep_gradient(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 
 
 def _scale_gradient(ctx: Any, slope: Tensor, _: None) -> tuple[Tensor | None, ...]:
-    return (slope * ctx.saved_tensors[0]).to(ctx.dtype), None, None, None, None, None
+    return (slope * ctx.saved_tensors[0]).to(ctx.dtype), *[None] * 7
 
 
-contrast_sets.register_autograd(_scale_gradient, setup_context=_keep_gradient)
+contrast_maps.register_autograd(_scale_gradient, setup_context=_keep_gradient)
