@@ -125,6 +125,7 @@ def _unit(cells: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _keep_gradient(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.set_materialize_grads(False)  # else the gradient of the gradient would be a map of zeros
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(output[1])
     ctx.dtype = inputs[0].dtype

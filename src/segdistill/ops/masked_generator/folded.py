@@ -5,12 +5,16 @@ kernel reads the student's few channels instead of the teacher's many, and the p
 at every step, it passes gradients on to W, A and b. Exact up to rounding.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segdistill.ops._linear import product
+from segdistill.ops._linear import linear, product
 from segdistill.ops.masked_generator.winograd import winograd_conv3x3
+
+OUTPUTS = 256  # of a kernel, composed at a time
 
 
 def folded_conv(
@@ -43,22 +47,57 @@ def visible_conv(
     image, row, column = keep[:, 0].nonzero(as_tuple=True)  # waits for the device: not for a GPU
     shown = keep[image, 0, row, column][:, None]
     cells = x.permute(0, 2, 3, 1)[image, row, column]
-    kernels = weight.permute(2, 3, 0, 1).flatten(0, 2)  # (9 O, C)
     if fold:
-        biases = (kernels @ align_bias).view(9, -1)
-        kernels = product(kernels, align_weight[:, :, 0, 0].T)
+        kernels: Tensor = _Compose.apply(weight, align_weight[:, :, 0, 0])
+        of_mask = F.conv2d(weight, align_bias[None, :, None, None]).flatten(1).T
     else:
         cells = product(cells, align_weight[:, :, 0, 0]) + align_bias
-        biases = cells.new_zeros(9, 1)
+        kernels = _by_place(weight)
+        of_mask = cells.new_zeros(9, 1)
     cells = shown * cells
     # One cell of margin on each side takes what falls outside the map.
     y = bias.expand(batch * (height + 2) * (width + 2), -1).clone()
     centre = (image * (height + 2) + row + 1) * (width + 2) + column + 1
-    for place, (kernel, of_mask) in enumerate(zip(kernels.view(9, len(weight), -1), biases, strict=True)):
+    for place in range(9):
         step = (place // 3 - 1) * (width + 2) + place % 3 - 1
-        y.index_add_(0, centre - step, product(cells, kernel) + shown * of_mask)
+        y.index_add_(0, centre - step, product(cells, kernels[place]) + shown * of_mask[place])
     return y.view(batch, height + 2, width + 2, -1)[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
 
 
 def _conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.conv2d(x, weight, bias, padding=1)
+
+
+class _Compose(torch.autograd.Function):
+    """(O, C, 3, 3) and (C, S) to (9, O, S), the product at each place.
+
+    Done for some outputs at a time, whose kernels are laid out place by place for it: no copy of all of them is held.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, align: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, align)
+        return torch.cat([_times(_by_place(some), align.T) for some in torch.split(weight, OUTPUTS)], dim=1)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        weight, align = ctx.saved_tensors
+        grad_weight, grad_align = torch.empty_like(weight), torch.zeros_like(align)
+        for some, into, slope in zip(
+            torch.split(weight, OUTPUTS), torch.split(weight, OUTPUTS), torch.split(grad, OUTPUTS, dim=1), strict=True
+        ):
+            slope = slope.contiguous()
+            into.copy_(_times(slope, align).permute(1, 2, 0).reshape(into.shape))
+            grad_align += linear(_by_place(some).flatten(0, 1).T, slope.flatten(0, 1).T)
+        return grad_weight, grad_align
+
+
+def _by_place(weight: Tensor) -> Tensor:
+    """(O, C, 3, 3) to (9, O, C)."""
+    return weight.flatten(2).permute(2, 0, 1).contiguous()
+
+
+def _times(x: Tensor, weight: Tensor) -> Tensor:
+    """(9, O, I) and (T, I) to (9, O, T)."""
+    return linear(x.flatten(0, 1), weight).view(9, x.shape[1], -1)

@@ -3,9 +3,10 @@
 Input tiles of 4x4, two cells apart, and the kernel go through small fixed matrices; then the 16 places of a tile are 16
 independent matrix products, and a last matrix makes 2x2 outputs of 16 products. With the matrices of Lavin and Gray,
 arXiv 1509.09308, whose entries are 0, 1, -1 and 1/2, it is exact up to rounding, which is no larger than that of the
-direct sum. Nothing larger than a quarter of a map is held beside input and output.
+direct sum.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,10 +15,12 @@ from torch.nn import functional as F
 
 from segdistill.ops._linear import linear
 
-# Row i of the input transform: out of four neighbouring rows, a + sign * b. Lines and columns are treated alike.
-_INPUT = ((0, 2, -1), (1, 2, 1), (2, 1, -1), (1, 3, -1))
-# Coefficients of product i in the two outputs.
-_OUTPUT = ((1, 0), (1, 1), (1, -1), (0, -1))
+BLOCK = 1024  # tiles at a time: wide enough for the matrix products, small enough for memory to be used again
+
+# Part i of the input transform: of four neighbouring lines, a + sign * b. Lines and columns are treated alike.
+_INPUT = ((0, 2, -1), (1, 2, 1), (2, 1, -1), (3, 1, -1))
+# Coefficients of part i in the two outputs.
+_OUTPUT = ((1, 0), (1, 1), (1, -1), (0, 1))
 _KERNEL = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
 
 
@@ -37,55 +40,68 @@ def winograd_conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class _Winograd(torch.autograd.Function):
+    """The four parts of lines one after the other, so that a quarter of the kernel's transform is there at a time."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        padded, tiles = _pad(x)
-        kernels = _transform_kernel(weight)
-        outputs = bias.expand(len(x), 2 * tiles[0], 2 * tiles[1], -1).clone()
-        for i, by_column in enumerate(_OUTPUT):
-            line = _combine(padded, 1, i, tiles[0])
-            products: list[Tensor | None] = [None, None]
-            for j, by_row in enumerate(_OUTPUT):
-                product = _product(_combine(line, 2, j, tiles[1]), kernels[4 * i + j])
-                products = [_add(sum_, sign, product) for sum_, sign in zip(products, by_row, strict=True)]
-            for p, sign in enumerate(by_column):
-                for q, sum_ in enumerate(products):
-                    if sign and sum_ is not None:
-                        outputs[:, p::2, q::2].add_(sum_, alpha=sign)
+        padded, (height, width) = _pad(x)
+        outputs = bias.expand(len(x), 2 * height, 2 * width, -1).clone()
+        for i, by_line in enumerate(_OUTPUT):
+            kernels = _transform_kernel(weight, i)
+            for block, output in zip(
+                _blocks(padded, 2, height, width), _blocks(outputs, 0, height, width), strict=True
+            ):
+                line = _combine(block, 1, i)
+                columns: list[Tensor | None] = [None, None]
+                for j, by_column in enumerate(_OUTPUT):
+                    product = _product(_combine(line, 2, j), kernels[j])
+                    columns = [_add(total, sign, product) for total, sign in zip(columns, by_column, strict=True)]
+                for p, sign in enumerate(by_line):
+                    for q, column in enumerate(columns):
+                        if sign and column is not None:
+                            output[:, p::2, q::2].add_(column, alpha=sign)
         return _to_map(outputs, x)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
-        padded, tiles = _pad(x)
-        grads = _even(grad.permute(0, 2, 3, 1), tiles)
-        kernels = _transform_kernel(weight)
+        padded, (height, width) = _pad(x)
+        slopes = _even(grad.permute(0, 2, 3, 1), height, width)
         grad_padded = torch.zeros_like(padded) if ctx.needs_input_grad[0] else None
-        grad_kernels = torch.empty_like(kernels) if ctx.needs_input_grad[1] else None
-        for i, by_column in enumerate(_OUTPUT):
-            line = _combine(padded, 1, i, tiles[0])
-            grad_line = None if grad_padded is None else torch.zeros_like(line)
-            grad_rows = _mix(grads[:, 0::2], grads[:, 1::2], by_column)
-            for j, by_row in enumerate(_OUTPUT):
-                slope = _mix(grad_rows[:, :, 0::2], grad_rows[:, :, 1::2], by_row).contiguous()
-                if grad_line is not None:
-                    _spread(_product(slope, kernels[4 * i + j].T), grad_line, 2, j, tiles[1])
-                if grad_kernels is not None:
-                    part = _combine(line, 2, j, tiles[1])
-                    grad_kernels[4 * i + j] = linear(slope.flatten(0, 2).T, part.flatten(0, 2).T)
-            if grad_padded is not None and grad_line is not None:
-                _spread(grad_line, grad_padded, 1, i, tiles[0])
+        grad_weight = weight.new_zeros(weight[:, :, 0, 0].numel(), 9) if ctx.needs_input_grad[1] else None
+        for i, by_line in enumerate(_OUTPUT):
+            kernels = _transform_kernel(weight, i)
+            grad_kernels = None if grad_weight is None else torch.zeros_like(kernels)
+            for block, slope, into in zip(
+                _blocks(padded, 2, height, width),
+                _blocks(slopes, 0, height, width),
+                _blocks(padded if grad_padded is None else grad_padded, 2, height, width),
+                strict=True,
+            ):
+                line, slope_line = _combine(block, 1, i), _mix(slope[:, 0::2], slope[:, 1::2], by_line)
+                grad_line = torch.zeros_like(line)
+                for j, by_column in enumerate(_OUTPUT):
+                    part = _mix(slope_line[:, :, 0::2], slope_line[:, :, 1::2], by_column).contiguous()
+                    if grad_padded is not None:
+                        _spread(_product(part, kernels[j].T), grad_line, 2, j)
+                    if grad_kernels is not None:
+                        seen = _combine(line, 2, j)
+                        grad_kernels[j] += linear(part.flatten(0, 2).T, seen.flatten(0, 2).T)
+                if grad_padded is not None:
+                    _spread(grad_line, into, 1, i)
+            if grad_weight is not None and grad_kernels is not None:
+                grad_weight.addmm_(grad_kernels.flatten(1).T, _kernel_matrix(weight, i))
         return (
             None if grad_padded is None else _to_map(grad_padded[:, 1:, 1:], x),
-            None if grad_kernels is None else _transform_kernel_back(grad_kernels, weight),
+            None if grad_weight is None else grad_weight.view(weight.shape),
             grad.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None,
         )
 
 
 def _product(x: Tensor, kernel: Tensor) -> Tensor:
-    """(B, h, w, I) and (O, I) to (B, h, w, O)."""
+    """(1, h, w, I) and (O, I) to (1, h, w, O)."""
     return linear(x.flatten(0, 2), kernel).view(*x.shape[:3], -1)
 
 
@@ -96,8 +112,8 @@ def _pad(x: Tensor) -> tuple[Tensor, tuple[int, int]]:
     return F.pad(x, (0, 0, 1, 1 + width % 2, 1, 1 + height % 2)), ((height + 1) // 2, (width + 1) // 2)
 
 
-def _even(x: Tensor, tiles: tuple[int, int]) -> Tensor:
-    return F.pad(x, (0, 0, 0, 2 * tiles[1] - x.shape[2], 0, 2 * tiles[0] - x.shape[1]))
+def _even(x: Tensor, height: int, width: int) -> Tensor:
+    return F.pad(x, (0, 0, 0, 2 * width - x.shape[2], 0, 2 * height - x.shape[1]))
 
 
 def _to_map(x: Tensor, like: Tensor) -> Tensor:
@@ -105,48 +121,53 @@ def _to_map(x: Tensor, like: Tensor) -> Tensor:
     return x[:, : like.shape[2], : like.shape[3]].permute(0, 3, 1, 2)
 
 
-def _slice(x: Tensor, dim: int, start: int, count: int) -> Tensor:
-    """Every second line or column, ``count`` of them."""
+def _blocks(x: Tensor, margin: int, height: int, width: int) -> Iterator[Tensor]:
+    """Some lines of tiles of an image at a time, two lines of cells each and ``margin`` more."""
+    lines = max(1, BLOCK // width)
+    for image in torch.split(x, 1):
+        for top in range(0, height, lines):
+            yield image[:, 2 * top : 2 * min(top + lines, height) + margin]
+
+
+def _every_second(x: Tensor, dim: int, start: int) -> Tensor:
+    """Lines or columns ``start``, ``start + 2``, ..., one for each tile."""
+    count = x.shape[dim] // 2 - 1
     stop = start + 2 * count - 1
     return x[:, start:stop:2] if dim == 1 else x[:, :, start:stop:2]
 
 
-def _combine(x: Tensor, dim: int, i: int, count: int) -> Tensor:
+def _combine(x: Tensor, dim: int, i: int) -> Tensor:
     """Part i of the input transform along a dimension."""
     a, b, sign = _INPUT[i]
-    return torch.add(_slice(x, dim, a, count), _slice(x, dim, b, count), alpha=sign)
+    return torch.add(_every_second(x, dim, a), _every_second(x, dim, b), alpha=sign)
 
 
-def _spread(grad: Tensor, into: Tensor, dim: int, i: int, count: int) -> None:
+def _spread(grad: Tensor, into: Tensor, dim: int, i: int) -> None:
     """Its adjoint: add the gradient of part i to that of the input."""
     a, b, sign = _INPUT[i]
-    _slice(into, dim, a, count).add_(grad)
-    _slice(into, dim, b, count).add_(grad, alpha=sign)
+    _every_second(into, dim, a).add_(grad)
+    _every_second(into, dim, b).add_(grad, alpha=sign)
 
 
 def _mix(first: Tensor, second: Tensor, signs: tuple[int, int]) -> Tensor:
     """Adjoint of the output transform along a dimension: one part out of two outputs."""
-    if signs[1] == 0:
-        return first
-    return -second if signs[0] == 0 else torch.add(first, second, alpha=signs[1])
+    if 0 in signs:
+        return first if signs[0] else second
+    return torch.add(first, second, alpha=signs[1])
 
 
 def _add(total: Tensor | None, sign: int, term: Tensor) -> Tensor | None:
     if sign == 0:
         return total
-    return sign * term if total is None else total.add_(term, alpha=sign)
+    return term if total is None else total.add_(term, alpha=sign)  # the first sign of each output is 1
 
 
-def _transform_kernel(weight: Tensor) -> Tensor:
-    """(O, I, 3, 3) to (16, O, I)."""
-    return (_kernel_matrix(weight) @ weight.reshape(-1, 9).T).view(16, *weight.shape[:2])
+def _transform_kernel(weight: Tensor, i: int) -> Tensor:
+    """(O, I, 3, 3) to (4, O, I): part i of its lines, all parts of its columns."""
+    return (_kernel_matrix(weight, i) @ weight.reshape(-1, 9).T).view(4, *weight.shape[:2])
 
 
-def _transform_kernel_back(grads: Tensor, weight: Tensor) -> Tensor:
-    return (grads.flatten(1).T @ _kernel_matrix(weight)).view(weight.shape)
-
-
-def _kernel_matrix(like: Tensor) -> Tensor:
-    """(16, 9): what the kernel transform does to lines and columns together."""
+def _kernel_matrix(like: Tensor, i: int) -> Tensor:
+    """(4, 9): what the kernel transform does to lines, part i, and columns together."""
     one = like.new_tensor(_KERNEL)
-    return torch.kron(one, one)
+    return torch.kron(one[i], one).view(4, 9)
