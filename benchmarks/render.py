@@ -12,33 +12,10 @@ PAGE = ROOT / "docs/performance.md"
 Record = dict[str, Any]
 MISSING = "not measured yet"
 
-INTRODUCTION = """\
-# Performance
-
-Af-DCD as published costs more than the teacher that it learns from: its generator alone is 618 GMAC an image of
-512 x 1024, against 516 for the teacher and 129 for the student. The package computes the same numbers with less work.
-This page is written by `python -m benchmarks.render` from the files in `benchmarks/results`; it has no number of its own.
-
-## What is done
-
-| part | as published | here |
-|---|---|---|
-| projection | its own convolution; a map of 2048 channels is kept | folded into the kernel of the first 3x3 convolution, composed anew at every step: the convolution reads the student's few channels |
-| mask | three quarters of the first convolution multiply zeros | on a CPU only visible positions are multiplied; on a GPU a dense convolution on tensor cores |
-| 3x3 convolutions | 9 multiplications an output | on a CPU Winograd's F(2x2, 3x3), 4 an output, with rounding no larger; on a GPU cuDNN's choice |
-| mimicking | differences and squares of the batch are kept | image by image; the backward pass makes them again |
-| contrast | all distances of all patches, gathered by masks; on a GPU its backward pass holds patches x 256 x 256 x 128 numbers | one operator that gives value and gradient: on a GPU a Triton kernel that holds distances in registers; on a CPU a row of patches at a time, compiled where a C++ compiler is found |
-| precision | float32 | under autocast the generator's convolutions are in its precision, both losses in float32 or more |
-| teacher | float32, batch normalisation at every step | normalisation folded, weights cast once; see [the distiller](distiller.md) |
-
-`impl="auto"` takes all of it, `impl="reference"` none, `impl="fused"` refuses to run without. The reference of these
-tables is none of the package's: it is written in `benchmarks/reference` the way the authors' code computes, and both get
-the same tensors in turn, in one process. Before anything is measured, values and gradients of both are compared.
-"""
-
+CONTRAST = {"distance": "l1", "negatives": "other_groups"}
 TARGETS = (
-    ("contrast, forward + backward", "time", "contrast", {"distance": "l1", "negatives": "other_groups"}, ("3x", "10x", "15x")),
-    ("contrast, extra peak memory", "memory", "contrast", {"distance": "l1", "negatives": "other_groups"}, ("0.25", "0.05", "0.05")),
+    ("contrast, forward + backward", "time", "contrast", CONTRAST, ("3x", "10x", "15x")),
+    ("contrast, extra peak memory", "memory", "contrast", CONTRAST, ("0.25", "0.05", "0.05")),
     ("whole Af-DCD loss, 512 -> 2048", "time", "loss", {"student_channels": 512}, ("1.6x", "2x", "4x")),
     ("whole Af-DCD loss, 320 -> 2048", "time", "loss", {"student_channels": 320}, ("1.8x", "2.2x", "4.5x")),
     ("training step, R101 -> R18, 512x1024, batch 16", "time", "step", {"batch": 16}, ("-", "1.5x", "2.5x")),
@@ -65,7 +42,8 @@ def render(records: dict[str, Record | None]) -> str:
                 raise ValueError(
                     f"{name}: {subject} was measured without parity; measure it again, nothing is reported."
                 )
-    sections = [INTRODUCTION, _targets(records["cpu"], records["gpu"])]
+    introduction = (Path(__file__).parent / "introduction.md").read_text()
+    sections = [introduction, _targets(records["cpu"], records["gpu"])]
     for name, title in (("cpu", "CPU"), ("gpu", "GPU")):
         record = records[name]
         if record is None:
@@ -88,8 +66,9 @@ def _read(path: Path) -> Record | None:
 def _targets(cpu: Record | None, gpu: Record | None) -> str:
     lines = [
         "## Targets and what is reached",
-        "Times are how many times faster than the reference; memory is a share of the reference's. The range is over all "
-        "measured sizes and batches, of the medians. On a GPU the reference runs in float32 with PyTorch's defaults "
+        "",
+        "Times are how many times faster than the reference; memory is a share of the reference's. The range is over",
+        "the medians of all measured sizes and batches. On a GPU the reference runs in float32 with PyTorch's defaults",
         "(TF32 in convolutions).",
         "",
         "| | CPU, float32: aim | reached | GPU, float32: aim | reached | GPU, bf16: aim | reached |",
@@ -137,8 +116,8 @@ def _provenance(title: str, name: str, record: Record) -> str:
     for subject, measured in record.items():
         env, parity = measured["environment"], measured["parity"]
         lines.append(
-            f"| {subject} | {env['device']} | {env['threads']} | {env['torch']} | {env['triton']} | {env['commit'][:10]}"
-            f"{' with changes' if 'changes' in env['commit'] else ''} | {measured['turns']} | "
+            f"| {subject} | {env['device']} | {env['threads']} | {env['torch']} | {env['triton']} | "
+            f"{env['commit'][:10]}{' with changes' if 'changes' in env['commit'] else ''} | {measured['turns']} | "
             f"{max(parity['contrast'], parity['loss']):.0e} | {measured['note']} |"
         )
     return "\n".join(lines)
@@ -203,9 +182,8 @@ def _growth(cases: list[Record]) -> str:
     for case in sorted(cases, key=lambda c: (c["of"], c["along"], c["amount"])):
         way, amount = case["ways"]["ours"], case["amount"]
         ms, mib = way["both"]["median"], way["extra_peak_mb"]
-        lines.append(
-            f"| {case['of']} | {case['along']} | {amount} | {ms:.1f} | {mib:.0f} | {ms / amount:.4g} | {mib / amount:.4g} |"
-        )
+        each = f"{ms / amount:.4g} | {mib / amount:.4g}"
+        lines.append(f"| {case['of']} | {case['along']} | {amount} | {ms:.1f} | {mib:.0f} | {each} |")
     return "\n".join(lines)
 
 
@@ -214,10 +192,10 @@ def _loader(record: Record) -> str:
     lines = [
         "## Loading",
         "",
-        f"From `benchmarks/results/loader_cpu.json` (`python -m benchmarks.loader`, {record['device']}, one thread, commit "
-        f"{record['commit'][:10]}): crops of {record['crop_size'][0]}x{record['crop_size'][1]} out of PNG images of "
-        f"{record['image_size'][0]}x{record['image_size'][1]}, decoded, scaled and cropped, a second and core. One worker "
-        f"process hands out {rates['window']:.0f} a second, and {rates['cached']:.0f} from a cache that `segdistill prepare` made.",
+        f"From `benchmarks/results/loader_cpu.json` (`python -m benchmarks.loader`, {record['device']}, one thread,",
+        f"commit {record['commit'][:10]}): crops of {_size(record['crop_size'])} out of PNG images of",
+        f"{_size(record['image_size'])}, decoded, scaled and cropped. One worker process hands out",
+        f"{rates['window']:.0f} a second, and {rates['cached']:.0f} from a cache that `segdistill prepare` made.",
         "",
         "| way | crops a second | ms a crop |",
         "|---|---|---|",
@@ -225,6 +203,10 @@ def _loader(record: Record) -> str:
     for name, way in record["ways"].items():
         lines.append(f"| {name} | {way['crops_per_s']} | {way['ms_a_crop']['all']['median']} |")
     return "\n".join(lines)
+
+
+def _size(pair: list[int]) -> str:
+    return f"{pair[0]}x{pair[1]}"
 
 
 if __name__ == "__main__":

@@ -85,7 +85,10 @@ class _Compose(torch.autograd.Function):
         weight, align = ctx.saved_tensors
         grad_weight, grad_align = torch.empty_like(weight), torch.zeros_like(align)
         for some, into, slope in zip(
-            torch.split(weight, OUTPUTS), torch.split(weight, OUTPUTS), torch.split(grad, OUTPUTS, dim=1), strict=True
+            torch.split(weight, OUTPUTS),
+            torch.split(grad_weight, OUTPUTS),
+            torch.split(grad, OUTPUTS, dim=1),
+            strict=True,
         ):
             slope = slope.contiguous()
             into.copy_(_times(slope, align).permute(1, 2, 0).reshape(into.shape))
