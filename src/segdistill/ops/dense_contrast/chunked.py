@@ -20,7 +20,7 @@ from segdistill.ops.dense_contrast.cells import same_group_elsewhere
 from segdistill.ops.dense_contrast.reference import similarity
 
 CHUNK = 2**17  # distances held at a time: half a megabyte, which a core's cache holds
-WORTH_COMPILING = 2**22  # differences of numbers a call; below, the seconds that the compiler takes are not won back
+WORTH_COMPILING = 2**20  # differences of numbers a call; below, the seconds that the compiler takes are not won back
 
 _logger = logging.getLogger(__name__)
 
