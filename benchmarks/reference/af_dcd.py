@@ -1,5 +1,7 @@
 """Af-DCD as published: every step as a plain operation on the whole batch, in float32."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -51,9 +53,9 @@ def _cells(x: Tensor, groups: int, patch_size: tuple[int, int], negatives: str) 
 class PublishedAfDCD(nn.Module):
     """The two losses as published; parameters are named as those of `segdistill.AfDCDLoss`."""
 
-    def __init__(self, student_channels: int, teacher_channels: int, *, pool_size: int = 4) -> None:
+    def __init__(self, student_channels: int, teacher_channels: int, *, pool_size: int = 4, **contrast: Any) -> None:
         super().__init__()
-        self.pool_size = pool_size
+        self.pool_size, self.contrast = pool_size, contrast
         self.align = nn.Conv2d(student_channels, teacher_channels, 1)
         self.generator = nn.Module()
         self.generator.conv1 = nn.Conv2d(teacher_channels, teacher_channels, 3, padding=1)
@@ -62,10 +64,11 @@ class PublishedAfDCD(nn.Module):
     def forward(self, student: Tensor, teacher: Tensor, *, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(mimic, contrast)."""
         if keep is None:
-            keep = (torch.rand_like(teacher[:, :1]) <= 0.25).to(teacher.dtype)
+            drawn = torch.rand(len(teacher), 1, *teacher.shape[2:], device=teacher.device, dtype=torch.float32)
+            keep = (drawn <= 0.25).to(teacher.dtype)
         hidden = self.align(student) * keep
         generated = self.generator.conv2(F.relu(self.generator.conv1(hidden)))
         mimic = F.mse_loss(generated, teacher, reduction="sum") / len(teacher)
         if self.pool_size > 1:
             generated, teacher = (F.max_pool2d(x, self.pool_size) for x in (generated, teacher))
-        return mimic, published_contrast(generated, teacher)
+        return mimic, published_contrast(generated, teacher, **self.contrast)

@@ -1,0 +1,71 @@
+"""Every case runs, small, and what it says of itself is what the page reads."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from benchmarks import __main__ as command
+from benchmarks import contrast, growth, loss, networks, render, step
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    torch.set_num_threads(1)
+    monkeypatch.setattr(contrast, "CHANNELS", 32)
+    monkeypatch.setattr(contrast, "SIZES", {"64x128": (8, 12), "45x45": (9, 9)})
+    monkeypatch.setattr(loss, "CHANNELS", 64)
+    monkeypatch.setattr(loss, "WIDTHS", (512, 320))
+    monkeypatch.setattr(loss, "SIZES", {"45x45": (5, 5), "64x64": (16, 16)})
+    monkeypatch.setattr(loss.case, "__kwdefaults__", {"channels": 64})
+    monkeypatch.setattr(networks, "WIDTHS", (4, 8, 12, 16))
+    monkeypatch.setattr(step, "CHANNELS", (16, 64))
+    monkeypatch.setattr(step, "CASES", {"cpu": (((128, 128), 2),)})
+    monkeypatch.setattr(growth, "CHANNELS", {"cpu": (4, 32)})
+    monkeypatch.setattr(growth, "IMAGES", [((8, 8), 1), ((8, 8), 2)])
+    monkeypatch.setattr(growth, "POSITIONS", [((8, 8), 1), ((8, 16), 1)])
+
+
+def test_one_command_measures_and_the_page_shows_it(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "results/cpu.json"
+    monkeypatch.setattr(
+        sys, "argv", ["benchmarks", "--out", str(file), "--turns", "2", "--batches", "1", "2", "--device", "cpu"]
+    )
+    command.main()
+    record = json.loads(file.read_text())
+    assert list(record) == ["contrast", "loss", "step", "growth"]
+    assert len(record["contrast"]["cases"]) == 2 * 2 + len(contrast.KINDS)
+    assert len(record["loss"]["cases"]) == 2 * 2 * 2
+    assert len(record["growth"]["cases"]) == 2 * 2 * 2
+    assert "parity:" in capsys.readouterr().out
+    page = render.render({"cpu": record, "gpu": None, "loader_cpu": None})
+    assert page.count("not measured yet") == 2 * len(render.TARGETS)  # the two columns of a GPU
+    ratio = record["step"]["cases"][0]["ratios"]["ours"]["time"]["median"]
+    assert f"| {ratio:.2f} [" in page
+    assert "## Loading" not in page
+
+
+def test_both_steps_do_the_same():
+    image, labels = torch.rand(2, 3, 128, 128), torch.randint(step.CLASSES, (2, 128, 128))
+    after, before = [], []
+    for make in (step.published_step, lambda *maps: step.our_step(*maps, low=False)):
+        run, (_, *modules), _ = make(image, labels)
+        student = next(m for module in modules for m in module.modules() if isinstance(m, networks.DeepLabV3))
+        before.append([p.detach().clone() for p in student.parameters()])
+        torch.manual_seed(7)  # of the mask
+        run()
+        after.append([p.detach().clone() for p in student.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*before, strict=True))
+    steps = [
+        torch.cat([(b - a).flatten() for a, b in zip(*pair, strict=True)]) for pair in zip(before, after, strict=True)
+    ]
+    assert steps[0].norm() > 0
+    assert (steps[1] - steps[0]).norm() < 1e-3 * steps[0].norm()
+
+
+def test_a_record_without_parity_is_not_reported():
+    with pytest.raises(ValueError, match="without parity"):
+        render.render({"cpu": {"loss": {"parity": None, "cases": []}}, "gpu": None, "loader_cpu": None})
