@@ -177,4 +177,4 @@ def test_wide_convolutions_of_a_cpu_go_through_winograd(inputs, outputs, dtype, 
     assert taken == winograd * ["winograd_conv3x3"]
     assert y.dtype == dtype
     expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1)  # about 34 a number
-    torch.testing.assert_close(y.double(), expected, rtol=0, atol=1000 * torch.finfo(dtype).eps)
+    torch.testing.assert_close(y.double(), expected, rtol=0, atol=min(3000 * torch.finfo(dtype).eps, 2))
