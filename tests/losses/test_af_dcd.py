@@ -324,6 +324,12 @@ def test_fused_is_refused_where_there_is_no_fused_form():
         loss(maps, maps)
 
 
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+def test_shapes_can_be_tried_on_the_meta_device(impl):
+    maps = torch.rand(1, 16, 16, 16, device="meta")
+    assert [term.shape for term in AfDCDLoss(16, 16, impl=impl).to("meta")(maps, maps)] == [(), ()]
+
+
 def test_float64_maps_are_computed_in_float64():
     terms = AfDCDLoss(3, 16)(torch.rand(1, 3, 16, 16).double(), torch.rand(1, 16, 16, 16))
     assert terms.mimic.dtype == terms.contrast.dtype == torch.float64

@@ -10,7 +10,7 @@ from torch import nn
 from segdistill.losses import AfDCDLoss
 from segdistill.ops import dense_contrast
 from segdistill.ops.dense_contrast import api, fused
-from segdistill.ops.dense_contrast.fused import contrast_sets
+from segdistill.ops.dense_contrast.fused import contrast_maps
 
 torch.set_num_threads(1)
 
@@ -29,21 +29,36 @@ def maps(*shape, dtype=torch.float64):
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # of torch's own check
 @pytest.mark.parametrize("distance", DISTANCES)
-@pytest.mark.parametrize("groups", [0, 3])
-def test_opcheck(distance, groups):
-    student, teacher = maps(2, 6, 5, dtype=torch.float32)
-    torch.library.opcheck(contrast_sets, (student.clone().requires_grad_(), teacher, 0.5, distance, groups, True))
-    torch.library.opcheck(contrast_sets, (student, teacher, 0.5, distance, groups, False))
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_opcheck(distance, negatives):
+    student, teacher = maps(2, 6, 3, 4, dtype=torch.float32)
+    options = (3, (3, 2), 0.5, distance, negatives)
+    torch.library.opcheck(contrast_maps, (student.clone().requires_grad_(), teacher, *options, True))
+    torch.library.opcheck(contrast_maps, (student, teacher, *options, False))
+
+
+@pytest.mark.parametrize("dtypes", [(torch.bfloat16, torch.float32), (torch.float32, torch.float64)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("with_grad", [True, False])
+def test_shapes_and_dtypes_can_be_known_without_computing(dtypes, layout, with_grad):
+    pair = [x.to(dtype, memory_format=layout) for x, dtype in zip(maps(2, 6, 3, 4), dtypes, strict=True)]
+    done, said = (
+        contrast_maps(*(x.to(device) for x in pair), 3, (3, 2), 0.5, "l1", "omni", with_grad)
+        for device in ("cpu", "meta")
+    )
+    assert [(x.shape, x.stride(), x.dtype) for x in said] == [(x.shape, x.stride(), x.dtype) for x in done]
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-@pytest.mark.parametrize("dtypes", [(torch.bfloat16, torch.float32), (torch.float32, torch.float64)])
-@pytest.mark.parametrize("with_grad", [True, False])
-def test_shapes_and_dtypes_can_be_known_without_computing(distance, dtypes, with_grad):
-    student, teacher = (x.to(dtype) for x, dtype in zip(maps(2, 6, 5), dtypes, strict=True))
-    done = contrast_sets(student, teacher, 0.5, distance, 3, with_grad)
-    said = contrast_sets(student.to("meta"), teacher.to("meta"), 0.5, distance, 3, with_grad)
-    assert [(x.shape, x.dtype) for x in said] == [(x.shape, x.dtype) for x in done]
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_every_element_of_the_results_is_written(distance, negatives, monkeypatch):
+    for name in ("empty", "empty_like"):
+        make = getattr(torch, name)
+        monkeypatch.setattr(torch, name, lambda *args, make=make, **options: make(*args, **options).fill_(torch.nan))
+    total, gradient = contrast_maps(*maps(2, 6, 6, 4), 3, (3, 2), 0.5, distance, negatives, True)
+    assert total.isfinite()
+    assert gradient.isfinite().all()
+    assert gradient.shape == (2, 6, 6, 4)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -100,10 +115,10 @@ def test_no_gradient_is_computed_where_none_is_wanted(distance, monkeypatch):
 
     def compute(*args):
         asked.append(args[-1])
-        return fused_sets(*args)
+        return compute_maps(*args)
 
-    fused_sets = fused.contrast_sets
-    monkeypatch.setattr(fused, "contrast_sets", compute)
+    compute_maps = fused.contrast_maps
+    monkeypatch.setattr(fused, "contrast_maps", compute)
     student, teacher = maps(1, 6, 3, 4)
     constant = dense_contrast(student, teacher, distance=distance, impl="fused", **CUT)
     student.requires_grad_()

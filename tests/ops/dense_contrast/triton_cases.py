@@ -14,7 +14,7 @@ from segdistill.ops import dense_contrast
 from segdistill.ops._precision import working_dtype
 from segdistill.ops._unit import unit
 from segdistill.ops.dense_contrast.cells import cut_cells
-from segdistill.ops.dense_contrast.fused import contrast_sets, kernels
+from segdistill.ops.dense_contrast.fused import contrast_maps, kernels
 from segdistill.ops.dense_contrast.reference import contrast_of_sets
 
 DEVICE = "cpu" if kernels is None or kernels.interpreted() else "cuda"
@@ -204,6 +204,7 @@ def test_the_largest_number_of_cells_is_in_the_message():
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # of torch's own check
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_opcheck(distance):
-    student, teacher, groups = sets((1, 5, 3, (1, 4)), "other_groups", distance, torch.float32)
-    torch.library.opcheck(contrast_sets, (student.requires_grad_(), teacher, 0.5, distance, groups, True))
-    torch.library.opcheck(contrast_sets, (student.detach(), teacher, 0.5, distance, groups, False))
+    student, teacher = torch.randn(2, 1, 6, 2, 2, device=DEVICE)
+    options = (3, (1, 2), 0.5, distance, "other_groups")
+    torch.library.opcheck(contrast_maps, (student.clone().requires_grad_(), teacher, *options, True))
+    torch.library.opcheck(contrast_maps, (student, teacher, *options, False))
