@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from segdistill.losses._generator import GENERATORS, EnhancedGenerator, PlainGenerator, draw_keep
+from segdistill.losses._generator import GENERATORS, EnhancedGenerator, MaskedGeneration, PlainGenerator, draw_keep
 from segdistill.ops.masked_generator import api
 
 torch.set_num_threads(1)
@@ -40,6 +40,20 @@ def test_what_follows_the_first_convolution_completes_it(name, impl, monkeypatch
     finished = net.finish(shallow, impl)
     assert len(calls) == (0 if impl == "reference" else {"plain": 1, "enhanced": 3}[name])
     torch.testing.assert_close(finished, net(x))
+
+
+@pytest.mark.parametrize("impl", ["auto", "fused", "reference"])
+def test_the_implementation_reaches_every_convolution(impl, monkeypatch):
+    calls = []
+    for name in ("visible_conv", "winograd_conv3x3"):
+        form = getattr(api, name)
+        monkeypatch.setattr(
+            api, name, lambda *args, name=name, form=form, **options: calls.append(name) or form(*args, **options)
+        )
+    torch.manual_seed(0)
+    module = MaskedGeneration(8, 128, mask="random", mask_ratio=0.75, generator="enhanced", impl=impl)
+    module.regenerate(torch.randn(1, 8, 6, 6), torch.randn(1, 128, 6, 6), None)
+    assert calls == ([] if impl == "reference" else ["visible_conv", *["winograd_conv3x3"] * 3])
 
 
 @pytest.mark.parametrize("name", GENERATORS)
