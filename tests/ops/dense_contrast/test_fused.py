@@ -100,6 +100,14 @@ def test_any_setting_equals_the_reference(seed):
     torch.testing.assert_close(results[1], results[0], rtol=1e-10, atol=1e-10)
 
 
+def test_a_second_derivative_is_refused_instead_of_being_wrong():
+    student, teacher = maps(1, 6, 3, 4)
+    value = dense_contrast(student.requires_grad_(), teacher, impl="fused", **CUT)
+    (gradient,) = torch.autograd.grad(value.square(), student, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.square().sum().backward()
+
+
 def test_the_gradient_is_the_students_alone():
     student, teacher = maps(1, 6, 3, 4).requires_grad_().unbind()
     teacher.retain_grad()

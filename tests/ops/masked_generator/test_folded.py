@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from segdistill.ops.masked_generator import folded
 from segdistill.ops.masked_generator.folded import folded_conv, visible_conv
 
 torch.set_num_threads(1)
@@ -56,6 +57,15 @@ def test_equals_projection_mask_and_convolution_in_value_and_every_gradient(form
     x, drawn, parameters, slope = case(*size)
     kept = KEEPS[keep](drawn)
     results, expected = (run(f, x, kept, parameters, slope) for f in (FORMS[form], plain))
+    torch.testing.assert_close(results, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_kernel_composed_in_parts_is_the_same(outputs, monkeypatch):
+    x, drawn, parameters, slope = case(2, 3, 5, 4, 5, 6)
+    kept = KEEPS["fractions"](drawn)
+    monkeypatch.setattr(folded, "OUTPUTS", outputs)
+    results, expected = (run(form, x, kept, parameters, slope) for form in (FORMS["visible, folded"], plain))
     torch.testing.assert_close(results, expected, rtol=1e-11, atol=1e-11)
 
 

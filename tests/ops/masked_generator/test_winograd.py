@@ -3,6 +3,7 @@ import torch
 from tests.ops.largest import Largest
 from torch.nn import functional as F
 
+from segdistill.ops.masked_generator import winograd
 from segdistill.ops.masked_generator.winograd import winograd_conv3x3
 
 torch.set_num_threads(1)
@@ -32,6 +33,15 @@ def run(convolve, x, weight, bias, slope):
 def test_equals_the_direct_sum_in_value_and_every_gradient(size, batch):
     tensors = case(batch, 3, 5, *size)
     torch.testing.assert_close(run(winograd_conv3x3, *tensors), run(direct, *tensors), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("block", [1, 8, 9])
+@pytest.mark.parametrize("size", [(1, 1), (9, 7), (10, 8)])
+def test_blocks_of_tiles_change_nothing(block, size, monkeypatch):
+    tensors = case(2, 3, 5, *size)
+    expected = run(direct, *tensors)
+    monkeypatch.setattr(winograd, "BLOCK", block)  # one line of tiles, two, and a last one that is smaller
+    torch.testing.assert_close(run(winograd_conv3x3, *tensors), expected, rtol=1e-11, atol=1e-12)
 
 
 def test_gradcheck():
