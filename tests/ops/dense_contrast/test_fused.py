@@ -189,8 +189,8 @@ def test_a_training_step_compiles_as_one_graph(impl, width, backend):
         4, width, groups=2, patch_size=(2, 2), pool_size=2, temperature=width / 8, reduction="mean", impl=impl
     )
     parameters = [*student.parameters(), *loss.parameters()]
-    images, teacher = torch.randn(2, 3, 8, 9), torch.randn(2, width, 8, 9)
-    keep = (torch.rand(2, 1, 8, 9) < 0.5).float()
+    images, teacher = torch.randn(1, 3, 8, 9), torch.randn(1, width, 8, 9)
+    keep = (torch.rand(1, 1, 8, 9) < 0.5).float()
 
     def step(images, teacher, keep):
         terms = loss(student(images), teacher, keep=keep)
