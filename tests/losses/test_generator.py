@@ -2,21 +2,58 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from segdistill.losses._generator import GENERATORS, EnhancedGenerator, PlainGenerator, draw_keep
+from segdistill.losses._generator import GENERATORS, EnhancedGenerator, MaskedGeneration, PlainGenerator, draw_keep
+from segdistill.ops.masked_generator import api
 
 torch.set_num_threads(1)
 
+WIDTHS = [4, api.WIDE]  # as torch convolves them, and as we do
 
-def test_plain_is_two_convolutions():
-    x, net = torch.randn(2, 4, 5, 6), PlainGenerator(4)
+
+def case(generator, channels):
+    torch.manual_seed(0)
+    return torch.randn(2, channels, 5, 6, dtype=torch.float64), generator(channels).double()
+
+
+@pytest.mark.parametrize("channels", WIDTHS)
+def test_plain_is_two_convolutions(channels):
+    x, net = case(PlainGenerator, channels)
     torch.testing.assert_close(net(x), net.conv2(F.relu(net.conv1(x))))
 
 
-def test_enhanced_is_the_mean_of_two_heads():
-    x, net = torch.randn(2, 4, 5, 6), EnhancedGenerator(4)
+@pytest.mark.parametrize("channels", WIDTHS)
+def test_enhanced_is_the_mean_of_two_heads(channels):
+    x, net = case(EnhancedGenerator, channels)
     shallow = F.relu(net.conv1(x))
     expected = (net.head1(shallow) + net.head2(F.relu(net.conv2(shallow)))) / 2
     torch.testing.assert_close(net(x), expected)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("impl", ["auto", "fused", "reference"])
+def test_what_follows_the_first_convolution_completes_it(name, impl, monkeypatch):
+    x, net = case(GENERATORS[name], 128)
+    shallow = F.relu(F.conv2d(x, net.conv1.weight, net.conv1.bias, padding=1))
+    calls = []
+    convolve = api.winograd_conv3x3
+    monkeypatch.setattr(api, "winograd_conv3x3", lambda *args: calls.append(args) or convolve(*args))
+    finished = net.finish(shallow, impl)
+    assert len(calls) == (0 if impl == "reference" else {"plain": 1, "enhanced": 3}[name])
+    torch.testing.assert_close(finished, net(x))
+
+
+@pytest.mark.parametrize("impl", ["auto", "fused", "reference"])
+def test_the_implementation_reaches_every_convolution(impl, monkeypatch):
+    calls = []
+    for name in ("visible_conv", "winograd_conv3x3"):
+        form = getattr(api, name)
+        monkeypatch.setattr(
+            api, name, lambda *args, name=name, form=form, **options: calls.append(name) or form(*args, **options)
+        )
+    torch.manual_seed(0)
+    module = MaskedGeneration(8, 128, mask="random", mask_ratio=0.75, generator="enhanced", impl=impl)
+    module.regenerate(torch.randn(1, 8, 6, 6), torch.randn(1, 128, 6, 6), None)
+    assert calls == ([] if impl == "reference" else ["visible_conv", *["winograd_conv3x3"] * 3])
 
 
 @pytest.mark.parametrize("name", GENERATORS)

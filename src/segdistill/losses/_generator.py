@@ -155,7 +155,8 @@ class MaskedGeneration(nn.Module):
         self._check(student_features, teacher_features, keep)
         device = teacher_features.device.type
         dtype = working_dtype(student_features, teacher_features, self.align.weight)
-        if dtype == torch.float32 and self.impl != "reference" and torch.is_autocast_enabled(device):
+        autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        if dtype == torch.float32 and self.impl != "reference" and autocast:
             dtype = torch.get_autocast_dtype(device)
         with without_autocast(teacher_features):
             teacher = teacher_features.detach()

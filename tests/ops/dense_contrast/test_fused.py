@@ -1,0 +1,203 @@
+import logging
+import os
+import random
+import shutil
+
+import pytest
+import torch
+from torch import nn
+
+from segdistill.losses import AfDCDLoss
+from segdistill.ops import dense_contrast
+from segdistill.ops.dense_contrast import api, fused
+from segdistill.ops.dense_contrast.fused import contrast_maps
+
+torch.set_num_threads(1)
+
+pytestmark = pytest.mark.skipif(
+    fused.kernels is not None and fused.kernels.interpreted(), reason="Triton is interpreted here"
+)
+
+DISTANCES = ("l1", "l2", "cosine")
+NEGATIVES = ("other_groups", "omni", "channel", "spatial")
+CUT = {"groups": 3, "patch_size": (3, 2), "temperature": 0.5}
+
+
+def maps(*shape, dtype=torch.float64):
+    return torch.randn(2, *shape, generator=torch.Generator().manual_seed(0), dtype=dtype)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # of torch's own check
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_opcheck(distance, negatives):
+    student, teacher = maps(2, 6, 3, 4, dtype=torch.float32)
+    options = (3, (3, 2), 0.5, distance, negatives)
+    torch.library.opcheck(contrast_maps, (student.clone().requires_grad_(), teacher, *options, True))
+    torch.library.opcheck(contrast_maps, (student, teacher, *options, False))
+
+
+@pytest.mark.parametrize("dtypes", [(torch.bfloat16, torch.float32), (torch.float32, torch.float64)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("with_grad", [True, False])
+def test_shapes_and_dtypes_can_be_known_without_computing(dtypes, layout, with_grad):
+    pair = [x.to(dtype, memory_format=layout) for x, dtype in zip(maps(2, 6, 3, 4), dtypes, strict=True)]
+    done, said = (
+        contrast_maps(*(x.to(device) for x in pair), 3, (3, 2), 0.5, "l1", "omni", with_grad)
+        for device in ("cpu", "meta")
+    )
+    assert [(x.shape, x.stride(), x.dtype) for x in said] == [(x.shape, x.stride(), x.dtype) for x in done]
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_every_element_of_the_results_is_written(distance, negatives, monkeypatch):
+    for name in ("empty", "empty_like"):
+        make = getattr(torch, name)
+        monkeypatch.setattr(torch, name, lambda *args, make=make, **options: make(*args, **options).fill_(torch.nan))
+    total, gradient = contrast_maps(*maps(2, 6, 6, 4), 3, (3, 2), 0.5, distance, negatives, True)
+    assert total.isfinite()
+    assert gradient.isfinite().all()
+    assert gradient.shape == (2, 6, 6, 4)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_gradcheck(distance, negatives):
+    student, teacher = maps(1, 6, 4, 5)
+    assert torch.autograd.gradcheck(
+        lambda x: dense_contrast(x, teacher, distance=distance, negatives=negatives, impl="fused", **CUT),
+        student.requires_grad_(),
+    )
+
+
+def random_case(seed):
+    draw = random.Random(seed)
+    groups, width = draw.randint(2, 6), draw.randint(1, 9)
+    patch = (draw.randint(1, 4), draw.randint(2, 4))
+    size = [draw.randint(side, 3 * side) for side in patch]
+    return (draw.randint(1, 3), groups * width, *size), {
+        "groups": groups,
+        "patch_size": patch,
+        "temperature": draw.choice([0.07, 0.5, 4.0]),
+        "distance": draw.choice(DISTANCES),
+        "negatives": draw.choice(NEGATIVES),
+    }
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_setting_equals_the_reference(seed):
+    shape, options = random_case(seed)
+    student, teacher = maps(*shape)
+    if seed % 3 == 0:
+        student = student.contiguous(memory_format=torch.channels_last)
+    results = []
+    for impl in ("reference", "fused"):
+        x = student.clone().requires_grad_()
+        value = dense_contrast(x, teacher, impl=impl, **options)
+        (-2.5 * value).backward()  # a slope that is not 1
+        results.append((value.detach(), x.grad))
+    torch.testing.assert_close(results[1], results[0], rtol=1e-10, atol=1e-10)
+
+
+def test_a_second_derivative_is_refused_instead_of_being_wrong():
+    student, teacher = maps(1, 6, 3, 4)
+    value = dense_contrast(student.requires_grad_(), teacher, impl="fused", **CUT)
+    (gradient,) = torch.autograd.grad(value.square(), student, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.square().sum().backward()
+
+
+def test_the_gradient_is_the_students_alone():
+    student, teacher = maps(1, 6, 3, 4).requires_grad_().unbind()
+    teacher.retain_grad()
+    student.retain_grad()
+    dense_contrast(student, teacher, impl="fused", **CUT).backward()
+    assert student.grad.abs().sum() > 0
+    assert teacher.grad is None
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_no_gradient_is_computed_where_none_is_wanted(distance, monkeypatch):
+    asked = []
+
+    def compute(*args):
+        asked.append(args[-1])
+        return compute_maps(*args)
+
+    compute_maps = fused.contrast_maps
+    monkeypatch.setattr(fused, "contrast_maps", compute)
+    student, teacher = maps(1, 6, 3, 4)
+    constant = dense_contrast(student, teacher, distance=distance, impl="fused", **CUT)
+    student.requires_grad_()
+    with torch.no_grad():
+        value = dense_contrast(student, teacher, distance=distance, impl="fused", **CUT)
+    differentiable = dense_contrast(student, teacher, distance=distance, impl="fused", **CUT)
+    assert asked == [False, False, True]
+    assert not constant.requires_grad
+    assert not value.requires_grad
+    assert differentiable.requires_grad
+    torch.testing.assert_close(constant, differentiable.detach(), rtol=1e-14, atol=0)
+    torch.testing.assert_close(value, differentiable.detach(), rtol=1e-14, atol=0)
+
+
+def test_a_device_without_a_fused_form_is_refused():
+    student = torch.rand(1, 6, 3, 4, device="meta")
+    with pytest.raises(RuntimeError, match=r"`impl` must be 'auto' or 'reference' here; got 'fused'.*device 'meta'"):
+        dense_contrast(student, student, impl="fused", **CUT)
+
+
+@pytest.mark.parametrize(
+    ("device", "choice"), [("cpu", "fused"), ("meta", "reference: there is none for the device 'meta'")]
+)
+def test_auto_says_its_choice_once(device, choice, caplog):
+    api._say_once.cache_clear()
+    student = torch.rand(1, 6, 3, 4, device=device)
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            dense_contrast(student, student, **CUT)
+            dense_contrast(student, student, impl="reference", **CUT)
+    said = [(r.levelno, r.getMessage()) for r in caplog.records if r.name.startswith("segdistill")]
+    assert said == [(logging.INFO, f"dense contrast on {device}: `impl='auto'` takes {choice}")]
+
+
+@pytest.mark.parametrize("impl", ["auto", "fused", "reference"])
+def test_each_implementation_is_the_one_asked_for(impl, monkeypatch):
+    monkeypatch.setattr(api, "dense_contrast_fused", lambda *args, **options: "fused")
+    monkeypatch.setattr(api, "dense_contrast_reference", lambda *args, **options: "reference")
+    expected = "reference" if impl == "reference" else "fused"
+    assert dense_contrast(*maps(1, 6, 3, 4), impl=impl, **CUT) == expected
+
+
+compiler = pytest.mark.skipif(shutil.which(os.environ.get("CXX", "c++")) is None, reason="no C++ compiler is found")
+
+
+@pytest.mark.filterwarnings("default")  # of torch's compiler
+@pytest.mark.parametrize(
+    ("impl", "width", "backend"),
+    [
+        ("fused", 8, "aot_eager"),
+        ("reference", 8, "aot_eager"),
+        ("fused", 128, "aot_eager"),
+        pytest.param("fused", 8, "inductor", marks=compiler),
+    ],
+)
+def test_a_training_step_compiles_as_one_graph(impl, width, backend):
+    torch.manual_seed(0)
+    student = nn.Conv2d(3, 4, 3, padding=1)
+    loss = AfDCDLoss(
+        4, width, groups=2, patch_size=(2, 2), pool_size=2, temperature=width / 8, reduction="mean", impl=impl
+    )
+    parameters = [*student.parameters(), *loss.parameters()]
+    images, teacher = torch.randn(1, 3, 8, 9), torch.randn(1, width, 8, 9)
+    keep = (torch.rand(1, 1, 8, 9) < 0.5).float()
+
+    def step(images, teacher, keep):
+        terms = loss(student(images), teacher, keep=keep)
+        return terms.mimic + terms.contrast
+
+    results = []
+    for run in (step, torch.compile(step, backend=backend, fullgraph=True)):
+        value = run(images, teacher, keep)
+        results.append((value.detach(), *torch.autograd.grad(value, parameters)))
+    torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-5)
