@@ -80,7 +80,7 @@ def our_step(image: Tensor, labels: Tensor, *, low: bool) -> Made:
     teacher = Teacher(
         DeepLabV3("resnet101", 256).to(device, memory_format=torch.channels_last),
         fold_bn=True,
-        precision=torch.bfloat16 if low else torch.float32,
+        precision=torch.bfloat16 if low else None,
     )
     student = DeepLabV3("resnet18", 128).to(device, memory_format=torch.channels_last)
     terms = [Term("kd"), Term(AfDCDLoss(*CHANNELS), {"mimic": WEIGHTS[0], "contrast": WEIGHTS[1]}, on="layer4")]

@@ -53,24 +53,25 @@ def contrast_triton(
     block_cells = max(16, triton.next_power_of_2(cells))
     block_anchors = max(1, min(16, 1024 // block_cells))  # 32 distances a thread
     blocks = triton.cdiv(cells, block_anchors)
-    _contrast_kernel[(sets * blocks,)](
-        student_SDR,
-        teacher_SDR,
-        losses_SR,
-        grads_SDR,
-        cells,
-        width,
-        blocks,
-        1 / temperature,
-        DISTANCE=distance,
-        GROUPS=groups,
-        WITH_GRAD=with_grad,
-        ACCUMULATOR=tl.float64 if dtype == torch.float64 else tl.float32,
-        ANCHORS=block_anchors,
-        CELLS=block_cells,
-        CHANNELS=8,
-        num_warps=max(1, block_cells // 512),
-    )
+    with torch.cuda.device_of(student_SRD):  # Triton launches on the current device, whatever the tensors are on
+        _contrast_kernel[(sets * blocks,)](
+            student_SDR,
+            teacher_SDR,
+            losses_SR,
+            grads_SDR,
+            cells,
+            width,
+            blocks,
+            1 / temperature,
+            DISTANCE=distance,
+            GROUPS=groups,
+            WITH_GRAD=with_grad,
+            ACCUMULATOR=tl.float64 if dtype == torch.float64 else tl.float32,
+            ANCHORS=block_anchors,
+            CELLS=block_cells,
+            CHANNELS=8,
+            num_warps=max(1, block_cells // 512),
+        )
     return losses_SR.sum(), grads_SDR.mT.contiguous() if with_grad else grads_SDR
 
 

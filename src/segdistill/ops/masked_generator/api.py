@@ -40,9 +40,9 @@ def masked_conv(
     if impl == "reference":
         projected = F.conv2d(x, align_weight.to(x.dtype), align_bias.to(x.dtype))
         return conv3x3(projected * keep, weight, bias, impl=impl)
-    cpu = _on_cpu(x, min(weight.shape[:2]))
+    cpu = _for_cpu(x, min(weight.shape[:2]))
     batch, _, height, width = x.shape
-    if cpu and not torch.compiler.is_compiling():
+    if cpu:
         shown = int(keep.count_nonzero())
         if shown < _savings(x, weight) * batch * height * width:
             fold = _folding_pays(shown, 1.0, align_weight)
@@ -59,19 +59,23 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor, *, impl: str = "auto") -> T
     On a CPU, wide maps go through Winograd's algorithm unless ``impl="reference"``: the same numbers up to rounding.
     """
     weight, bias = weight.to(x.dtype), bias.to(x.dtype)
-    if impl != "reference" and _on_cpu(x, min(weight.shape[:2])):
+    if impl != "reference" and _for_cpu(x, min(weight.shape[:2])):
         return winograd_conv3x3(x, weight, bias)
     return F.conv2d(x, weight, bias, padding=1)
 
 
-def _on_cpu(x: Tensor, channels: int) -> bool:
-    """Whether the forms for a CPU are faster. A GPU multiplies by its tensor cores, in a convolution by default."""
-    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and channels >= WIDE
+def _for_cpu(x: Tensor, channels: int) -> bool:
+    """Whether to take the forms for a CPU.
+
+    A GPU multiplies by its tensor cores, in a convolution by default. torch's compiler would unroll their loops.
+    """
+    exact = x.dtype in (torch.float32, torch.float64)
+    return x.device.type == "cpu" and exact and channels >= WIDE and not torch.compiler.is_compiling()
 
 
 def _savings(x: Tensor, weight: Tensor) -> float:
     """Multiplications of a 3x3 convolution as it is computed, as a share of the plain sum's."""
-    return 4 / 9 if _on_cpu(x, min(weight.shape[:2])) else 1.0
+    return 4 / 9 if _for_cpu(x, min(weight.shape[:2])) else 1.0
 
 
 def _folding_pays(positions: int, share: float, align_weight: Tensor) -> bool:
