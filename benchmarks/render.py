@@ -48,8 +48,9 @@ def render(records: dict[str, Record | None]) -> str:
         record = records[name]
         if record is None:
             sections.append(
-                f"## {title}\n\nNot measured yet. On a machine with one: "
-                f"`python -m benchmarks --out benchmarks/results/{name}.json && python -m benchmarks.render`."
+                f"## {title}\n\nNot measured yet. On a machine with one, where torch is all that is needed:\n\n```bash\n"
+                f"PYTHONPATH=src python -m benchmarks --out benchmarks/results/{name}.json\n"
+                "PYTHONPATH=src python -m benchmarks.render\n```"
             )
         else:
             sections += [_provenance(title, name, record), *_details(record)]

@@ -28,7 +28,7 @@ def test_the_kernel_equals_the_reference(interpret, tmp_path):
     assert "skipped" not in done.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("number", ["fp32", "bf16"])
+@pytest.mark.parametrize("number", ["fp32", "bf16", "fp64"])
 @pytest.mark.parametrize("distance", ["l1", "l2", "cosine"])
 def test_the_kernel_compiles_for_a_gpu_and_exchanges_no_rows(distance, number, monkeypatch, tmp_path):
     triton = pytest.importorskip("triton")
@@ -38,17 +38,18 @@ def test_the_kernel_compiles_for_a_gpu_and_exchanges_no_rows(distance, number, m
         pytest.skip("Triton is interpreted here")
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")  # unset, newer versions warn
+    exact = "fp64" if number == "fp64" else "fp32"
     constants = {
         "DISTANCE": distance,
         "GROUPS": 16,
         "WITH_GRAD": True,
-        "ACCUMULATOR": triton.language.float32,
+        "ACCUMULATOR": triton.language.dtype(exact),
         "ANCHORS": 4,
         "CELLS": 256,
         "CHANNELS": 8,
     }
-    maps = {"student": f"*{number}", "teacher": f"*{number}", "losses": "*fp32", "grads": "*fp32"}
-    numbers = {"cells": "i32", "width": "i32", "blocks": "i32", "sharpness": "fp32"}
+    maps = {"student": f"*{number}", "teacher": f"*{number}", "losses": f"*{exact}", "grads": f"*{exact}"}
+    numbers = {"cells": "i32", "width": "i32", "blocks": "i32", "sharpness": f"*{exact}"}
     source = triton.compiler.ASTSource(
         fn=kernels._contrast_kernel,
         signature={**maps, **numbers, **dict.fromkeys(constants, "constexpr")},
@@ -57,5 +58,5 @@ def test_the_kernel_compiles_for_a_gpu_and_exchanges_no_rows(distance, number, m
     )
     target = triton.backends.compiler.GPUTarget("cuda", 80, 32)
     compiled = triton.compile(source, target=target, options={"num_warps": 1})
-    # A teacher's row of 256 cells exchanged at every channel would need 512 bytes and more for each of the 8 of a turn.
-    assert compiled.metadata.shared <= 1024
+    # What little there is serves the anchors' sums; a teacher's row of 256 cells would need 512 bytes and more.
+    assert compiled.metadata.shared <= 64

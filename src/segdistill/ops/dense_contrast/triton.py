@@ -53,7 +53,10 @@ def contrast_triton(
     block_cells = max(16, triton.next_power_of_2(cells))
     block_anchors = max(1, min(16, 1024 // block_cells))  # 32 distances a thread
     blocks = triton.cdiv(cells, block_anchors)
-    with torch.cuda.device_of(student_SRD):  # Triton launches on the current device, whatever the tensors are on
+    # As a tensor: Triton takes numbers in float32, which is too coarse for float64 maps.
+    sharpness = torch.full((), 1 / temperature, dtype=dtype, device=student_SRD.device)
+    # Triton launches on the current device, whatever the tensors are on.
+    with torch.cuda.device_of(student_SRD):  # type: ignore[no-untyped-call]
         _contrast_kernel[(sets * blocks,)](
             student_SDR,
             teacher_SDR,
@@ -62,7 +65,7 @@ def contrast_triton(
             cells,
             width,
             blocks,
-            1 / temperature,
+            sharpness,
             DISTANCE=distance,
             GROUPS=groups,
             WITH_GRAD=with_grad,
@@ -89,7 +92,7 @@ def _contrast_kernel(
     cells,  # R
     width,  # D
     blocks,  # programs a set
-    sharpness,  # 1 / temperature
+    sharpness,  # (), 1 / temperature
     DISTANCE: tl.constexpr,
     GROUPS: tl.constexpr,  # 0: every other cell is a negative
     WITH_GRAD: tl.constexpr,
@@ -102,6 +105,7 @@ def _contrast_kernel(
     which = (program // blocks).to(tl.int64)
     anchor = (program % blocks) * ANCHORS + tl.arange(0, ANCHORS)
     cell = tl.max_contiguous(tl.arange(0, CELLS), 1)  # they are contiguous: this asks for narrow loads, see above
+    sharpness = tl.load(sharpness)
     student += which * cells * width
     teacher += which * cells * width
 
