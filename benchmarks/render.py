@@ -48,7 +48,8 @@ def render(records: dict[str, Record | None]) -> str:
         record = records[name]
         if record is None:
             sections.append(
-                f"## {title}\n\nNot measured yet. On a machine with one, where torch is all that is needed:\n\n```bash\n"
+                f"## {title}\n\nNot measured yet. On a machine with one, where torch is all that is needed:\n\n"
+                "```bash\n"
                 f"PYTHONPATH=src python -m benchmarks --out benchmarks/results/{name}.json\n"
                 "PYTHONPATH=src python -m benchmarks.render\n```"
             )
