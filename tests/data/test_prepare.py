@@ -9,7 +9,7 @@ from tests.data.fakes import HEIGHT, WIDTH, make_camvid, truncate
 
 from segdistill.data import CamVid, DataError, Prepared, Source, prepare, scan
 from segdistill.data.cache import INDEX
-from segdistill.files import try_lock
+from segdistill.files import lock
 
 
 def sources(root, *splits):
@@ -150,7 +150,7 @@ def test_a_full_disk_is_refused_before_anything_is_written(root, cache, monkeypa
 
 
 def test_one_process_at_a_time(root, cache):
-    with try_lock(cache), pytest.raises(DataError, match="by another process"):
+    with lock(cache, wait=False), pytest.raises(DataError, match="by another process"):
         prepare(sources(root, "train"), cache)
 
 

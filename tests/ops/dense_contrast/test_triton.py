@@ -19,7 +19,7 @@ def test_the_kernel_equals_the_reference(interpret, tmp_path):
         pytest.skip("no CUDA device")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "--basetemp", tmp_path / "cases", CASES],
-        env={**os.environ, "TRITON_INTERPRET": interpret, "TRITON_DEFAULT_FP_FUSION": "1"},
+        env={**os.environ, "TRITON_INTERPRET": interpret, "TRITON_DEFAULT_FP_FUSION": "1", "PYTEST_ADDOPTS": ""},
         capture_output=True,
         text=True,
         timeout=600,
