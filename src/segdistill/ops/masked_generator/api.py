@@ -45,7 +45,7 @@ def masked_conv(
     if cpu:
         shown = int(keep.count_nonzero())
         if shown < _savings(x, weight) * batch * height * width:
-            fold = _folding_pays(shown, 1.0, align_weight)
+            fold = _folding_pays(shown, 1.0, align_weight, extra=len(weight) ** 2 / 4)
             return visible_conv(x, keep, *(p.to(x.dtype) for p in (align_weight, align_bias, weight, bias)), fold=fold)
     if _folding_pays(batch * height * width, _savings(x, weight), align_weight):
         return folded_conv(x, keep, align_weight, align_bias, weight, bias, winograd=cpu)
@@ -78,14 +78,16 @@ def _savings(x: Tensor, weight: Tensor) -> float:
     return 4 / 9 if _for_cpu(x, min(weight.shape[:2])) else 1.0
 
 
-def _folding_pays(positions: int, share: float, align_weight: Tensor) -> bool:
+def _folding_pays(positions: int, share: float, align_weight: Tensor, extra: float = 0.0) -> bool:
     """Whether composing the kernel costs less than it saves, in multiplications by 9 C (O = C).
 
     Args:
         positions: How many the convolution reads.
         share: Of its multiplications that are done.
         align_weight: (C, S, 1, 1).
+        extra: What the plain form costs beside. `visible_conv` lays the whole kernel out anew then, and its gradient,
+            which takes as long as C^2 / 4 of these multiplications; measured on a CPU.
     """
     channels, student = align_weight.shape[:2]
-    plain = positions * (student / 9 + share * channels)
+    plain = positions * (student / 9 + share * channels) + extra
     return plain > positions * share * student + math.prod((channels, student))

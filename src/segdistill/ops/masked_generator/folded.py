@@ -47,20 +47,20 @@ def visible_conv(
     image, row, column = keep[:, 0].nonzero(as_tuple=True)  # waits for the device: not for a GPU
     shown = keep[image, 0, row, column][:, None]
     cells = x.permute(0, 2, 3, 1)[image, row, column]
-    if fold:
-        kernels: Tensor = _Compose.apply(weight, align_weight[:, :, 0, 0])
-        of_mask = F.conv2d(weight, align_bias[None, :, None, None]).flatten(1).T
+    projection = align_weight[:, :, 0, 0]
+    if fold:  # the bias as a further channel, which is one everywhere
+        cells = torch.cat([cells, cells.new_ones(len(cells), 1)], dim=1)
+        kernels: Tensor = _Compose.apply(weight, torch.cat([projection, align_bias[:, None]], dim=1))
     else:
-        cells = product(cells, align_weight[:, :, 0, 0]) + align_bias
+        cells = product(cells, projection) + align_bias
         kernels = _by_place(weight)
-        of_mask = cells.new_zeros(9, 1)
     cells = shown * cells
     # One cell of margin on each side takes what falls outside the map.
     y = bias.expand(batch * (height + 2) * (width + 2), -1).clone()
     centre = (image * (height + 2) + row + 1) * (width + 2) + column + 1
-    for place in range(9):
+    for place, kernel in enumerate(kernels.unbind()):  # the gradient of an index would be as large as all nine
         step = (place // 3 - 1) * (width + 2) + place % 3 - 1
-        y.index_add_(0, centre - step, product(cells, kernels[place]) + shown * of_mask[place])
+        y.index_add_(0, centre - step, product(cells, kernel))
     return y.view(batch, height + 2, width + 2, -1)[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
 
 

@@ -47,8 +47,9 @@ class _Winograd(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         padded, (height, width) = _pad(x)
         outputs = bias.expand(len(x), 2 * height, 2 * width, -1).clone()
+        kernels = weight.new_empty(4, *weight.shape[:2])  # one after the other: fresh memory costs more than the sums
         for i, by_line in enumerate(_OUTPUT):
-            kernels = _transform_kernel(weight, i)
+            _transform_kernel(weight, i, kernels)
             for block, output in zip(
                 _blocks(padded, 2, height, width), _blocks(outputs, 0, height, width), strict=True
             ):
@@ -70,15 +71,18 @@ class _Winograd(torch.autograd.Function):
         padded, (height, width) = _pad(x)
         slopes = _even(grad.permute(0, 2, 3, 1), height, width)
         grad_padded = torch.zeros_like(padded) if ctx.needs_input_grad[0] else None
-        grad_weight = weight.new_zeros(weight[:, :, 0, 0].numel(), 9) if ctx.needs_input_grad[1] else None
+        grad_weight = weight.new_empty(weight[:, :, 0, 0].numel(), 9) if ctx.needs_input_grad[1] else None
+        kernels = weight.new_empty(4, *weight.shape[:2])
+        grad_kernels = None if grad_weight is None else torch.empty_like(kernels)
         for i, by_line in enumerate(_OUTPUT):
-            kernels = _transform_kernel(weight, i)
-            grad_kernels = None if grad_weight is None else torch.zeros_like(kernels)
-            for block, slope, into in zip(
-                _blocks(padded, 2, height, width),
-                _blocks(slopes, 0, height, width),
-                _blocks(padded if grad_padded is None else grad_padded, 2, height, width),
-                strict=True,
+            _transform_kernel(weight, i, kernels)
+            for number, (block, slope, into) in enumerate(
+                zip(
+                    _blocks(padded, 2, height, width),
+                    _blocks(slopes, 0, height, width),
+                    _blocks(padded if grad_padded is None else grad_padded, 2, height, width),
+                    strict=True,
+                )
             ):
                 line, slope_line = _combine(block, 1, i), _mix(slope[:, 0::2], slope[:, 1::2], by_line)
                 grad_line = torch.zeros_like(line)
@@ -88,11 +92,18 @@ class _Winograd(torch.autograd.Function):
                         _spread(_product(part, kernels[j].T), grad_line, 2, j)
                     if grad_kernels is not None:
                         seen = _combine(line, 2, j)
-                        grad_kernels[j] += linear(part.flatten(0, 2).T, seen.flatten(0, 2).T)
+                        some = linear(part.flatten(0, 2).T, seen.flatten(0, 2).T)
+                        grad_kernels[j].add_(some) if number else grad_kernels[j].copy_(some)
                 if grad_padded is not None:
                     _spread(grad_line, into, 1, i)
             if grad_weight is not None and grad_kernels is not None:
-                grad_weight.addmm_(grad_kernels.flatten(1).T, _kernel_matrix(weight, i))
+                torch.addmm(
+                    grad_weight,
+                    grad_kernels.flatten(1).T,
+                    _kernel_matrix(weight, i),
+                    beta=int(i > 0),
+                    out=grad_weight,
+                )
         return (
             None if grad_padded is None else _to_map(grad_padded[:, 1:, 1:], x),
             None if grad_weight is None else grad_weight.view(weight.shape),
@@ -162,9 +173,9 @@ def _add(total: Tensor | None, sign: int, term: Tensor) -> Tensor | None:
     return term if total is None else total.add_(term, alpha=sign)  # the first sign of each output is 1
 
 
-def _transform_kernel(weight: Tensor, i: int) -> Tensor:
+def _transform_kernel(weight: Tensor, i: int, into: Tensor) -> None:
     """(O, I, 3, 3) to (4, O, I): part i of its lines, all parts of its columns."""
-    return (_kernel_matrix(weight, i) @ weight.reshape(-1, 9).T).view(4, *weight.shape[:2])
+    torch.mm(_kernel_matrix(weight, i), weight.reshape(-1, 9).T, out=into.view(4, -1))
 
 
 def _kernel_matrix(like: Tensor, i: int) -> Tensor:
