@@ -131,8 +131,9 @@ def environment(device: torch.device) -> dict[str, Any]:
     here = Path(__file__).parent
     git = ["git", "-C", str(here)]
     commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    watched = [str(here), str(here.parent / "src"), f":!{here}/results"]
     changed = subprocess.run(
-        [*git, "status", "--porcelain", "--untracked-files=no", "--", str(here), str(here.parent / "src")],
+        [*git, "status", "--porcelain", "--untracked-files=no", "--", *watched],
         capture_output=True, text=True, check=False,
     ).stdout.strip()  # fmt: skip
     with suppress(ImportError):

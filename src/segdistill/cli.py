@@ -68,7 +68,8 @@ def _root(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
 ) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", force=True)
-    logging.getLogger("segdistill").setLevel(logging.INFO if verbose else logging.WARNING)
+    logging.getLogger().handlers[0].setLevel(logging.INFO if verbose else logging.WARNING)
+    logging.getLogger("segdistill").setLevel(logging.INFO)  # for `events.log` of a run, which says more
 
 
 @app.command()
