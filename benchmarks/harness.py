@@ -146,6 +146,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "triton": triton.__version__ if "triton" in locals() else None,
         "cudnn": torch.backends.cudnn.version() if device.type == "cuda" else None,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {_processor()}",
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "tf32": {
             "convolution": torch.backends.cudnn.allow_tf32,

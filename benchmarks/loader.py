@@ -12,9 +12,7 @@ are in the memory of the operating system: what a disk adds is not measured.
 import argparse
 import io
 import json
-import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +27,7 @@ from torch.utils.data import default_collate
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
+from benchmarks.harness import environment
 from segdistill.data import (
     Folder,
     Prepared,
@@ -220,27 +219,6 @@ def _plain(pair: Pair) -> tuple[torch.Tensor, torch.Tensor]:
     return pair[0].as_subclass(torch.Tensor), pair[1].as_subclass(torch.Tensor).long()
 
 
-def environment() -> dict[str, Any]:
-    """What the numbers depend on."""
-    cpu = next(
-        (line.split(":")[1].strip() for line in _text(Path("/proc/cpuinfo")).splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
-    return {
-        "commit": git.stdout.strip() or None,
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "torchvision", "pillow", "numpy")},
-        "device": f"CPU, {cpu}",
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _text(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
-
-
 def main() -> None:
     """Measure on one thread and write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -258,7 +236,8 @@ def main() -> None:
     found = run(
         images=given.images, turns=given.turns, crops=given.crops, size=tuple(given.size), crop=tuple(given.crop)
     )
-    record = {"benchmark": "loader", "note": given.note, **environment(), **found}
+    libraries = {name: version(name) for name in ("torchvision", "pillow", "numpy")}
+    record = {"benchmark": "loader", "note": given.note, **environment(torch.device("cpu")), **libraries, **found}
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(record, indent=1) + "\n")
     for name, way in found["ways"].items():

@@ -103,7 +103,7 @@ class Tapped(nn.Module):
                 )
         self.hooked = {name: source for name, source in self.taps.items() if source not in published}
         self._recorders = {name: _Recorder() for name in self.hooked}
-        self.to(_weight(network).device)
+        self.to(a_weight(network).device)
         self.channels, self.num_classes = self._probe(network, published)
 
     def _probe(self, network: nn.Module, published: dict[str, int]) -> tuple[dict[str, int], int | None]:
@@ -135,7 +135,7 @@ class Tapped(nn.Module):
     def probe_image(self, network: nn.Module) -> Tensor:
         """Noise (1, 3, H, W), always the same, of the type and on the device of the network."""
         noise = torch.rand(1, 3, *(self.size or (128, 128)), generator=torch.Generator().manual_seed(0))
-        return noise.to(_weight(network))
+        return noise.to(a_weight(network))
 
     def forward(self, network: nn.Module, image: Tensor) -> SegOutput:
         """Run ``network`` on an RGB image in [0, 1] and name what is asked for."""
@@ -171,7 +171,8 @@ class Tapped(nn.Module):
         return SegOutput(find_logits(raw) if self.logits_of is None else self.logits_of(raw), aux, {})
 
 
-def _weight(network: nn.Module) -> Tensor:
+def a_weight(network: nn.Module) -> Tensor:
+    """Some parameter of a network, for its device and type; a float32 zero where it has none."""
     return next(network.parameters(), torch.zeros(()))
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from segdistill.folding import FoldError, fold_batch_norms
-from segdistill.taps import LogitsOf, Tapped, per_channel
+from segdistill.taps import LogitsOf, Tapped, a_weight, per_channel
 from segdistill.types import SegOutput
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Teacher(nn.Module):
             raise ValueError(f"`precision` must be torch.float32, bfloat16, float16 or None; got {precision!r}.")
         self.model = copy.deepcopy(model) if fold_bn or compile or precision is not None else model
         self.precision = precision
-        device = next(model.parameters(), torch.zeros(())).device
+        device = a_weight(model).device
         self.register_buffer("image_mean", per_channel(image_mean, device), persistent=False)
         self.register_buffer("image_std", per_channel(image_std, device), persistent=False)
         self.tapped = Tapped(

@@ -3,6 +3,7 @@ import random
 
 import pytest
 import torch
+from benchmarks.loader import augment_whole
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
@@ -103,21 +104,6 @@ def noise(height, width, seed, *, planes=False):
     return tv_tensors.Image(image.contiguous() if planes else image), tv_tensors.Mask(mask)
 
 
-def whole_image_way(transform, image, mask, generator):
-    """The augmentation as one would write it: resize everything, pad, crop, flip."""
-    scale = transform.scales[int(torch.randint(len(transform.scales), (), generator=generator))]
-    offsets = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
-    flipped = float(torch.rand((), generator=generator)) < transform.flip
-    image, mask = resize(image, mask, scale)
-    height, width = transform.crop_size
-    missing = [0, 0, max(0, width - image.shape[-1]), max(0, height - image.shape[-2])]
-    image, mask = tvf.pad(image, missing, fill=transform.fill), tvf.pad(mask, missing, fill=255)
-    top = int(offsets[0] * (image.shape[-2] - height + 1))
-    left = int(offsets[1] * (image.shape[-1] - width + 1))
-    image, mask = (tvf.crop(each, top, left, height, width) for each in (image, mask))
-    return (tvf.horizontal_flip(image), tvf.horizontal_flip(mask)) if flipped else (image, mask)
-
-
 BYTES_ARE_RESIZED_AS_BYTES = tvf._geometry._do_native_uint8_resize_on_cpu(tvf.InterpolationMode.BILINEAR)
 
 
@@ -137,7 +123,7 @@ def test_a_crop_is_that_of_the_whole_image_resized(seed):
     pair = noise(height, width, seed, planes=draw.random() < 0.3)
     for turn in range(8):
         image, mask = transform(*pair, torch.Generator().manual_seed(turn))
-        expected_image, expected_mask = whole_image_way(transform, *pair, torch.Generator().manual_seed(turn))
+        expected_image, expected_mask = augment_whole(transform, *pair, torch.Generator().manual_seed(turn))
         assert_same_image(image, expected_image)
         assert torch.equal(mask, expected_mask)
         assert isinstance(image, tv_tensors.Image)

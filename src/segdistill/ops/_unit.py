@@ -14,5 +14,10 @@ def unit(x: Tensor, dim: int = -1) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    length: Tensor = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
-    return x / length.masked_fill(length == 0, 1.0)
+    return x / length(x, dim)
+
+
+def length(x: Tensor, dim: int = -1) -> Tensor:
+    """What `unit` divides by, ``dim`` kept: the length of every vector, 1 for a zero vector."""
+    found: Tensor = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+    return found.masked_fill(found == 0, 1.0)

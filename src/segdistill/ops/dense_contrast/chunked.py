@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +25,21 @@ WORTH_COMPILING = 2**20  # differences of numbers a call; below, the seconds tha
 _logger = logging.getLogger(__name__)
 
 
+class _Rule(NamedTuple):
+    """What makes logits of similarities, the same for every chunk.
+
+    Attributes:
+        sharpness: 1 / temperature, as a tensor: compiled code is not made anew for each value.
+        positive_RR: 1 where the cell is the anchor's positive, else 0.
+        handicap_RR: -inf where the cell is neither positive nor negative, else 0; added, since booleans are slow to
+            vectorise.
+    """
+
+    sharpness: Tensor
+    positive_RR: Tensor
+    handicap_RR: Tensor
+
+
 def contrast_chunked(
     student_SRD: Tensor, teacher_SRD: Tensor, temperature: float, distance: str, groups: int, with_grad: bool
 ) -> tuple[Tensor, Tensor]:
@@ -38,11 +53,7 @@ def contrast_chunked(
     sets, cells, width = student_SRD.shape
     total = torch.zeros((), dtype=dtype, device=student_SRD.device)
     grads = torch.empty((sets, cells, width) if with_grad else (0,), dtype=dtype, device=student_SRD.device)
-    sharpness = total.new_tensor(1 / temperature)  # a tensor: compiled code is not made anew for each value
-    positive_RR = torch.eye(cells, dtype=dtype, device=student_SRD.device)
-    handicap_RR = torch.zeros_like(positive_RR)  # added to the logits, as numbers: booleans are slow to vectorise
-    if groups:
-        handicap_RR.masked_fill_(same_group_elsewhere(cells, groups, handicap_RR.device), float("-inf"))
+    rule = _rule(cells, groups, temperature, dtype, student_SRD.device)
     worth = sets * cells**2 * width >= WORTH_COMPILING
     size = max(1, CHUNK // cells**2)
     with without_autocast(student_SRD):
@@ -50,11 +61,20 @@ def contrast_chunked(
             some = slice(start, start + size)
             student, teacher = student_SRD[some].detach().to(dtype), teacher_SRD[some].to(dtype)
             compile_it = worth and distance != "cosine" and can_compile()  # its matrix products are fast as they are
-            loss, grad = _run(compile_it, distance, student, teacher, sharpness, positive_RR, handicap_RR, with_grad)
+            loss, grad = _run(compile_it, distance, student, teacher, rule, with_grad)
             total += loss
             if with_grad:
                 grads[some] = grad
     return total, grads
+
+
+@functools.lru_cache(maxsize=8)  # asked for every band of a map
+def _rule(cells: int, groups: int, temperature: float, dtype: torch.dtype, device: torch.device) -> _Rule:
+    positive_RR = torch.eye(cells, dtype=dtype, device=device)
+    handicap_RR = torch.zeros_like(positive_RR)
+    if groups:
+        handicap_RR.masked_fill_(same_group_elsewhere(cells, groups, device), float("-inf"))
+    return _Rule(positive_RR.new_tensor(1 / temperature), positive_RR, handicap_RR)
 
 
 def can_compile() -> bool:
@@ -84,13 +104,11 @@ def _eager(
     distance: str,
     student_SRD: Tensor,
     teacher_SRD: Tensor,
-    sharpness: Tensor,
-    positive_RR: Tensor,
-    handicap_RR: Tensor,
+    rule: _Rule,
     with_grad: bool,
 ) -> tuple[Tensor, Tensor]:
     similarity_SRR = similarity(student_SRD, teacher_SRD, distance)
-    loss, slopes_SRR = _loss_and_slopes(similarity_SRR, sharpness, positive_RR, handicap_RR)
+    loss, slopes_SRR = _loss_and_slopes(similarity_SRR, rule)
     if not with_grad:
         return loss, student_SRD
     if distance == "cosine":
@@ -103,15 +121,13 @@ def _eager(
 def _l1(
     student_SRD: Tensor,
     teacher_SRD: Tensor,
-    sharpness: Tensor,
-    positive_RR: Tensor,
-    handicap_RR: Tensor,
+    rule: _Rule,
     with_grad: bool,
 ) -> tuple[Tensor, Tensor]:
     """To be compiled: the differences then never reach memory."""
     difference_SRRD = student_SRD[:, :, None] - teacher_SRD[:, None]
     similarity_SRR = -difference_SRRD.abs().sum(-1)
-    loss, slopes_SRR = _loss_and_slopes(similarity_SRR, sharpness, positive_RR, handicap_RR)
+    loss, slopes_SRR = _loss_and_slopes(similarity_SRR, rule)
     if not with_grad:
         return loss, student_SRD
     # As choices, not as a product with the sign, which torch computes as a difference of two comparisons.
@@ -123,28 +139,24 @@ def _l1(
 def _l2(
     student_SRD: Tensor,
     teacher_SRD: Tensor,
-    sharpness: Tensor,
-    positive_RR: Tensor,
-    handicap_RR: Tensor,
+    rule: _Rule,
     with_grad: bool,
 ) -> tuple[Tensor, Tensor]:
     """Likewise."""
     difference_SRRD = student_SRD[:, :, None] - teacher_SRD[:, None]
     distance_SRR = difference_SRRD.square().sum(-1).sqrt()
-    loss, slopes_SRR = _loss_and_slopes(-distance_SRR, sharpness, positive_RR, handicap_RR)
+    loss, slopes_SRR = _loss_and_slopes(-distance_SRR, rule)
     if not with_grad:
         return loss, student_SRD
     slopes_SRR = torch.where(distance_SRR > 0, slopes_SRR / distance_SRR, 0.0)  # equal cells pull nowhere
     return loss, (slopes_SRR[..., None] * difference_SRRD).sum(2)
 
 
-def _loss_and_slopes(
-    similarity_SRR: Tensor, sharpness: Tensor, positive_RR: Tensor, handicap_RR: Tensor
-) -> tuple[Tensor, Tensor]:
+def _loss_and_slopes(similarity_SRR: Tensor, rule: _Rule) -> tuple[Tensor, Tensor]:
     """Sum of the cross entropies, and its derivative by each distance."""
-    logs_SRR = F.log_softmax(similarity_SRR * sharpness + handicap_RR, dim=-1)
-    loss = -torch.where(positive_RR > 0, logs_SRR, 0.0).sum()
-    return loss, (positive_RR - logs_SRR.exp()) * sharpness
+    logs_SRR = F.log_softmax(similarity_SRR * rule.sharpness + rule.handicap_RR, dim=-1)
+    loss = -torch.where(rule.positive_RR > 0, logs_SRR, 0.0).sum()
+    return loss, (rule.positive_RR - logs_SRR.exp()) * rule.sharpness
 
 
 @functools.cache  # made late: naming `torch.compile` loads what takes a second

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from segdistill.ops._precision import without_autocast, working_dtype
+from segdistill.ops._unit import length, unit
 from segdistill.ops.dense_contrast.cells import cut_cells, join_cells
 from segdistill.ops.dense_contrast.chunked import contrast_chunked
 
@@ -78,16 +79,15 @@ def contrast_maps(
     total.zero_()
     for band in _bands(student, rows):
         cells, others = (cut_cells(x[band], groups, (rows, columns), negatives) for x in (student, teacher))
-        if distance != "cosine":
-            value, grad = compute(cells, others, temperature, distance, excluded, with_grad)
-        else:
-            cells, length = _unit(cells.to(total.dtype))
-            others, _ = _unit(others.to(total.dtype))
-            value, grad = compute(cells, others, temperature, distance, excluded, with_grad)
-            if with_grad:
-                grad = (grad - cells * (cells * grad).sum(-1, keepdim=True)) / length
+        if distance == "cosine":
+            cells, others = cells.to(total.dtype), others.to(total.dtype)
+            lengths = length(cells)
+            cells, others = cells / lengths, unit(others)
+        value, grad = compute(cells, others, temperature, distance, excluded, with_grad)
         total += value
         if with_grad:
+            if distance == "cosine":  # back through the division
+                grad = (grad - cells * (cells * grad).sum(-1, keepdim=True)) / lengths
             grads[band] = join_cells(grad, grads[band].shape, (rows, columns))
     return total, grads
 
@@ -115,13 +115,6 @@ def _bands(student: Tensor, rows: int) -> Iterator[tuple[slice, ...]]:
 
 def _in_triton(student: Tensor) -> bool:
     return student.device.type == "cuda" or (kernels is not None and kernels.interpreted())
-
-
-def _unit(cells: Tensor) -> tuple[Tensor, Tensor]:
-    """Cells of length 1 and the length; of a zero vector itself and 1."""
-    length = torch.linalg.vector_norm(cells, dim=-1, keepdim=True)
-    length = length.masked_fill(length == 0, 1.0)
-    return cells / length, length
 
 
 def _keep_gradient(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

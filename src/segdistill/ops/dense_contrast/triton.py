@@ -84,6 +84,12 @@ def interpreted() -> bool:
 
 
 @triton.jit
+def _row(values, channel, cells, which, present):
+    """A channel of some cells; zero from cell number ``present`` on."""
+    return tl.load(values + channel * cells + which, mask=which < present, other=0.0)
+
+
+@triton.jit
 def _contrast_kernel(
     student,  # (S, D, R)
     teacher,  # (S, D, R)
@@ -117,10 +123,8 @@ def _contrast_kernel(
         for step in tl.static_range(CHANNELS):
             channel = first + step
             present = tl.where(channel < width, cells, 0)
-            s = tl.load(student + channel * cells + anchor, mask=anchor < present, other=0.0)
-            t = tl.load(teacher + channel * cells + cell, mask=cell < present, other=0.0)
-            s = s.to(ACCUMULATOR)[:, None]
-            t = t.to(ACCUMULATOR)[None, :]
+            s = _row(student, channel, cells, anchor, present).to(ACCUMULATOR)[:, None]
+            t = _row(teacher, channel, cells, cell, present).to(ACCUMULATOR)[None, :]
             if DISTANCE == "l1":
                 turn += tl.abs(s - t)
             elif DISTANCE == "l2":
@@ -158,10 +162,8 @@ def _contrast_kernel(
             for step in tl.static_range(CHANNELS):
                 channel = first + step
                 present = tl.where(channel < width, cells, 0)
-                s = tl.load(student + channel * cells + anchor, mask=anchor < present, other=0.0)
-                t = tl.load(teacher + channel * cells + cell, mask=cell < present, other=0.0)
-                s = s.to(ACCUMULATOR)[:, None]
-                t = t.to(ACCUMULATOR)[None, :]
+                s = _row(student, channel, cells, anchor, present).to(ACCUMULATOR)[:, None]
+                t = _row(teacher, channel, cells, cell, present).to(ACCUMULATOR)[None, :]
                 if DISTANCE == "l1":
                     pulls = tl.where(s > t, slopes, 0.0) - tl.where(s < t, slopes, 0.0)
                 elif DISTANCE == "l2":

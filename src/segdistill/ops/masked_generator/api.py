@@ -37,18 +37,15 @@ def masked_conv(
     Returns:
         (B, O, H, W).
     """
-    if impl == "reference":
-        projected = F.conv2d(x, align_weight.to(x.dtype), align_bias.to(x.dtype))
-        return conv3x3(projected * keep, weight, bias, impl=impl)
-    cpu = _for_cpu(x, min(weight.shape[:2]))
-    batch, _, height, width = x.shape
-    if cpu:
-        shown = int(keep.count_nonzero())
-        if shown < _savings(x, weight) * batch * height * width:
+    if impl != "reference":
+        cpu = _for_cpu(x, weight)
+        share = 4 / 9 if cpu else 1.0  # of a 3x3 convolution's multiplications that are done
+        positions = keep.numel()
+        if cpu and (shown := int(keep.count_nonzero())) < share * positions:
             fold = _folding_pays(shown, 1.0, align_weight, extra=len(weight) ** 2 / 4)
             return visible_conv(x, keep, *(p.to(x.dtype) for p in (align_weight, align_bias, weight, bias)), fold=fold)
-    if _folding_pays(batch * height * width, _savings(x, weight), align_weight):
-        return folded_conv(x, keep, align_weight, align_bias, weight, bias, winograd=cpu)
+        if _folding_pays(positions, share, align_weight):
+            return folded_conv(x, keep, align_weight, align_bias, weight, bias, winograd=cpu)
     projected = F.conv2d(x, align_weight.to(x.dtype), align_bias.to(x.dtype))
     return conv3x3(projected * keep, weight, bias, impl=impl)
 
@@ -59,23 +56,18 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor, *, impl: str = "auto") -> T
     On a CPU, wide maps go through Winograd's algorithm unless ``impl="reference"``: the same numbers up to rounding.
     """
     weight, bias = weight.to(x.dtype), bias.to(x.dtype)
-    if impl != "reference" and _for_cpu(x, min(weight.shape[:2])):
+    if impl != "reference" and _for_cpu(x, weight):
         return winograd_conv3x3(x, weight, bias)
     return F.conv2d(x, weight, bias, padding=1)
 
 
-def _for_cpu(x: Tensor, channels: int) -> bool:
+def _for_cpu(x: Tensor, weight: Tensor) -> bool:
     """Whether to take the forms for a CPU.
 
     A GPU multiplies by its tensor cores, in a convolution by default. torch's compiler would unroll their loops.
     """
     exact = x.dtype in (torch.float32, torch.float64)
-    return x.device.type == "cpu" and exact and channels >= WIDE and not torch.compiler.is_compiling()
-
-
-def _savings(x: Tensor, weight: Tensor) -> float:
-    """Multiplications of a 3x3 convolution as it is computed, as a share of the plain sum's."""
-    return 4 / 9 if _for_cpu(x, min(weight.shape[:2])) else 1.0
+    return x.device.type == "cpu" and exact and min(weight.shape[:2]) >= WIDE and not torch.compiler.is_compiling()
 
 
 def _folding_pays(positions: int, share: float, align_weight: Tensor, extra: float = 0.0) -> bool:

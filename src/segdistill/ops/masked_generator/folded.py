@@ -24,8 +24,8 @@ def folded_conv(
     # As convolutions of the kernel, so that a GPU composes in the precision that is set for convolutions.
     kernel = F.conv2d(weight, align_weight.transpose(0, 1))
     of_mask = F.conv2d(weight, align_bias[None, :, None, None])
-    convolve = winograd_conv3x3 if winograd else _conv3x3
-    y = convolve(keep * x, kernel.to(x.dtype), bias.to(x.dtype))
+    kernel, bias, x = kernel.to(x.dtype), bias.to(x.dtype), keep * x
+    y = winograd_conv3x3(x, kernel, bias) if winograd else F.conv2d(x, kernel, bias, padding=1)
     return y + F.conv2d(keep, of_mask.to(x.dtype), padding=1)
 
 
@@ -62,10 +62,6 @@ def visible_conv(
         step = (place // 3 - 1) * (width + 2) + place % 3 - 1
         y.index_add_(0, centre - step, product(cells, kernel))
     return y.view(batch, height + 2, width + 2, -1)[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
-
-
-def _conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return torch.conv2d(x, weight, bias, padding=1)
 
 
 class _Compose(torch.autograd.Function):
