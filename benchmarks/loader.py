@@ -42,7 +42,7 @@ from segdistill.data import (
     train_transform,
 )
 from segdistill.data.transforms import Pair, resize
-from segdistill.labels import STREETS
+from segdistill.data import STREETS_LABELS
 from segdistill.types import IGNORE_INDEX
 
 FILL = (124.0, 117.0, 104.0)
@@ -65,7 +65,7 @@ def write_data(root: Path, count: int, size: tuple[int, int]) -> Source:
         pixels = np.clip(np.asarray(large) + grain, 0, 255).round().astype(np.uint8)
         Image.fromarray(pixels).save(root / f"train/images/{index}.png")
         Image.fromarray(mask).resize((width, height), Image.NEAREST).save(root / f"train/masks/{index}.png")
-    options = {"classes": list(STREETS.names)}
+    options = {"classes": list(STREETS_LABELS.names)}
     return Source("folder", options, Folder(root, "train", **options))
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import segdistill as sd
-from segdistill.config import load_recipe
-from segdistill.doctor import check
-from segdistill.engine.predict import predict_files
-from segdistill.run import run_recipe
+from segdistill.experiment.checking import check
+from segdistill.experiment.training import run_recipe
+from segdistill.prediction.files import predict_files
+from segdistill.recipe.load import load_recipe
 
 CLASSES = ("ground", "disc", "box")
 COLORS = np.array([(60, 60, 60), (130, 60, 50), (50, 70, 130)])

@@ -5,9 +5,12 @@ import os
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from tests.store.fake_runs import make_run
 
-from segdistill.labels import STREETS
-from segdistill.models import create_model, save_student
+from segdistill.data import STREETS_LABELS
+from segdistill.networks import create_model, save_student
+
+__all__ = ["make_run"]  # a fixture
 
 SMALL = "deeplabv3_mobilenetv2_035"
 
@@ -34,7 +37,7 @@ def save_network(tmp_path_factory):
     """Save an untrained small network for a label table; the same table gives the same file."""
     saved = {}
 
-    def save(table=STREETS):
+    def save(table=STREETS_LABELS):
         if table not in saved:
             saved[table] = tmp_path_factory.mktemp("network") / "student.safetensors"
             with torch.random.fork_rng():

@@ -89,12 +89,14 @@ def test_benchmarks_of_the_losses_need_nothing_but_torch():
     root = Path(__file__).parents[1]
     modules = {f"benchmarks.{path.stem}" for path in (root / "benchmarks").glob("*.py")}
     modules -= {"benchmarks.__init__", "benchmarks.loader"}  # whose subject is the data sets
-    code = f"sys.path.insert(0, {str(root)!r}); import segdistill.ops, segdistill.losses, segdistill.distill\n"
+    code = (
+        f"sys.path.insert(0, {str(root)!r}); import segdistill.ops, segdistill.losses, segdistill.distill.distiller\n"
+    )
     python(code + "".join(f"import {module}\n" for module in sorted(modules)), blocked=beyond_torch())
 
 
 def test_reports_load_no_network_and_no_engine():
-    code = "import segdistill.reports, segdistill.cli; print(*(m for m in sys.modules if 'segdistill.' in m))"
+    code = "import segdistill.reports, segdistill.cli.app; print(*(m for m in sys.modules if 'segdistill.' in m))"
     loaded = {name.split(".")[1] for name in python(code, blocked=("timm", "accelerate")).split()}
     assert "reports" in loaded
     assert loaded.isdisjoint({"models", "engine", "data", "build", "run"})

@@ -3,10 +3,36 @@
 Public names load on first use, so that ``import segdistill`` and command-line help do not load torch.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from segdistill.util import lazy
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from segdistill import ops
+    from segdistill.distill import Distiller, Term
+    from segdistill.losses import (
+        LOSSES,
+        ACAMLoss,
+        AfDCDLoss,
+        AfDCDTerms,
+        ATLoss,
+        CIRKDLoss,
+        CWDLoss,
+        DISTLoss,
+        DSDLoss,
+        FitNetLoss,
+        IFVDLoss,
+        KDLoss,
+        MasKDLoss,
+        MGDLoss,
+        SKDAdversarialLoss,
+        SKDLoss,
+    )
+    from segdistill.networks import Teacher, create_model, load_official
+    from segdistill.prediction import load
+    from segdistill.util import SegdistillError
 
 _HOMES = {
     "ACAMLoss": "segdistill.losses",
@@ -26,11 +52,12 @@ _HOMES = {
     "MasKDLoss": "segdistill.losses",
     "SKDAdversarialLoss": "segdistill.losses",
     "SKDLoss": "segdistill.losses",
-    "Teacher": "segdistill.teacher",
-    "Term": "segdistill.terms",
-    "create_model": "segdistill.models",
-    "load": "segdistill.build",
-    "load_official": "segdistill.models",
+    "SegdistillError": "segdistill.util",
+    "Teacher": "segdistill.networks",
+    "Term": "segdistill.distill",
+    "create_model": "segdistill.networks",
+    "load": "segdistill.prediction",
+    "load_official": "segdistill.networks",
     "ops": "segdistill.ops",
 }
 
@@ -52,6 +79,7 @@ __all__ = [
     "MasKDLoss",
     "SKDAdversarialLoss",
     "SKDLoss",
+    "SegdistillError",
     "Teacher",
     "Term",
     "__version__",
@@ -61,38 +89,7 @@ __all__ = [
     "ops",
 ]
 
-if TYPE_CHECKING:
-    from segdistill import ops
-    from segdistill.build import load
-    from segdistill.distill import Distiller
-    from segdistill.losses import (
-        LOSSES,
-        ACAMLoss,
-        AfDCDLoss,
-        AfDCDTerms,
-        ATLoss,
-        CIRKDLoss,
-        CWDLoss,
-        DISTLoss,
-        DSDLoss,
-        FitNetLoss,
-        IFVDLoss,
-        KDLoss,
-        MasKDLoss,
-        MGDLoss,
-        SKDAdversarialLoss,
-        SKDLoss,
-    )
-    from segdistill.models import create_model, load_official
-    from segdistill.teacher import Teacher
-    from segdistill.terms import Term
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'segdistill' has no attribute {name!r}")
-    module = importlib.import_module(_HOMES[name])
-    return module if _HOMES[name] == f"segdistill.{name}" else getattr(module, name)
+__getattr__ = lazy(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from tests.data.fakes import HEIGHT, WIDTH, make_camvid, truncate, write_image, write_mask
 
-from segdistill.data import CamVid, DataError, read_image, read_mask
+from segdistill.data import CamVid, read_image, read_mask
+from segdistill.util import DataError
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ import pytest
 import torch
 from tests.data.fakes import HEIGHT, WIDTH, make_camvid, truncate, write_mask
 
-from segdistill.data import CamVid, DataError, Images, eval_loader, train_loader
+from segdistill.data import CamVid, Images, eval_loader, train_loader
 from segdistill.types import Batch
+from segdistill.util import DataError
 
 FILL = (124.0, 117.0, 104.0)
 

@@ -5,10 +5,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from segdistill import files
 from segdistill.engine import checkpoint
-from segdistill.engine.checkpoint import CheckpointError
 from segdistill.engine.optim import make_optimizer
+from segdistill.util import CheckpointError, files
 
 
 def make(name="sgd", width=4):

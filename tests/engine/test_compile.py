@@ -11,8 +11,8 @@ from torch import nn
 from segdistill import Distiller, Teacher, Term
 from segdistill.engine.meter import Clock, Meter
 from segdistill.engine.optim import make_optimizers
-from segdistill.engine.split import split_step
-from segdistill.engine.train import Loop, Plan, eager
+from segdistill.engine.step import Loop, Plan, eager
+from segdistill.measure.split import split_step
 from segdistill.types import Batch, SegOutput
 
 needs_compiler = pytest.mark.skipif(

@@ -14,10 +14,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from segdistill import Distiller, Teacher, Term
-from segdistill.engine.evaluate import evaluate
+from segdistill.engine.evaluation import evaluate
 from segdistill.engine.meter import Meter
 from segdistill.engine.optim import make_optimizers
-from segdistill.engine.train import Loop, Plan
+from segdistill.engine.step import Loop, Plan
 from segdistill.types import IGNORE_INDEX, Batch
 
 WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "bincount", "unique_dim", "_unique2"}

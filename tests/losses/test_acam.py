@@ -4,8 +4,8 @@ import pytest
 import torch
 from tests.reference.acam import acam_by_loops
 
-from segdistill.losses._dice import dice_overlap
 from segdistill.losses.acam import ACAMLoss
+from segdistill.losses.common.dice import dice_overlap
 
 torch.set_num_threads(1)
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from tests.reference.cirkd import mini_batch_by_loops, relations_by_loops
 
-from segdistill.losses import _relations
 from segdistill.losses import cirkd as module
-from segdistill.losses._relations import relations
 from segdistill.losses.cirkd import CIRKDLoss, CIRKDTerms, cirkd
-from segdistill.ops._unit import unit
+from segdistill.losses.common import relations as _relations
+from segdistill.losses.common.relations import relations
+from segdistill.ops.unit import unit
 from segdistill.types import IGNORE_INDEX
 
 torch.set_num_threads(1)

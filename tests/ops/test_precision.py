@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from segdistill.ops._precision import without_autocast, working_dtype
+from segdistill.ops.precision import without_autocast, working_dtype
 
 
 @pytest.mark.parametrize(

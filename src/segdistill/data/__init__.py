@@ -3,21 +3,21 @@
 from collections.abc import Callable
 from typing import Final
 
-from segdistill.data.ade20k import ADE20K
-from segdistill.data.base import DataError, DatasetNotFoundError, SegmentationDataset, read_image, read_mask
-from segdistill.data.cache import Prepared, Source
-from segdistill.data.camvid import CamVid
-from segdistill.data.cityscapes import Cityscapes
-from segdistill.data.coco_stuff import COCOStuff
-from segdistill.data.folder import Folder
-from segdistill.data.images import Images
+from segdistill.data.base import SegmentationDataset, read_image, read_mask
+from segdistill.data.cache.read import Prepared, Source
+from segdistill.data.cache.write import prepare
 from segdistill.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
-from segdistill.data.prepare import prepare
 from segdistill.data.scan import Fault, ScanReport, scan
 from segdistill.data.selection import Selection, evenly, spread, together
-from segdistill.data.streets import Streets
+from segdistill.data.sets.ade20k import ADE20K, ADE20K_LABELS
+from segdistill.data.sets.camvid import CAMVID_LABELS, CamVid
+from segdistill.data.sets.cityscapes import CITYSCAPES_LABELS, Cityscapes
+from segdistill.data.sets.coco_stuff import COCO_STUFF_182_LABELS, COCO_STUFF_LABELS, COCOStuff
+from segdistill.data.sets.folder import Folder
+from segdistill.data.sets.images import Images
+from segdistill.data.sets.voc import VOC, VOC_LABELS
+from segdistill.data.streets.dataset import STREETS_LABELS, Streets
 from segdistill.data.transforms import TrainTransform, train_transform
-from segdistill.data.voc import VOC
 
 DATASETS: Final[dict[str, Callable[..., SegmentationDataset]]] = {
     "ade20k": ADE20K,
@@ -33,13 +33,18 @@ DATASETS: Final[dict[str, Callable[..., SegmentationDataset]]] = {
 
 __all__ = [
     "ADE20K",
+    "ADE20K_LABELS",
+    "CAMVID_LABELS",
+    "CITYSCAPES_LABELS",
+    "COCO_STUFF_182_LABELS",
+    "COCO_STUFF_LABELS",
     "DATASETS",
+    "STREETS_LABELS",
     "VOC",
+    "VOC_LABELS",
     "COCOStuff",
     "CamVid",
     "Cityscapes",
-    "DataError",
-    "DatasetNotFoundError",
     "EvalLoader",
     "Fault",
     "Folder",

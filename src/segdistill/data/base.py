@@ -18,6 +18,7 @@ from torchvision import tv_tensors
 
 from segdistill.labels import LabelTable
 from segdistill.types import IGNORE_INDEX
+from segdistill.util import ArgumentError, DataError
 
 ByteMap: TypeAlias = NDArray[np.uint8]
 Sample: TypeAlias = tuple[Path, Path | None]
@@ -25,27 +26,6 @@ Sample: TypeAlias = tuple[Path, Path | None]
 _IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _MASK_FORMATS = ("PNG", "BMP", "TIFF")
 _SHOWN = 8
-
-
-class DataError(ValueError):
-    """A file of a data set is missing, damaged or does not fit the others.
-
-    Attributes:
-        path: The file, or the root of the data set if no single file is to blame.
-        problem: What is wrong, as the rest of a sentence that starts with the path.
-        remedy: What to do about it: a sentence.
-    """
-
-    def __init__(self, path: Path | str, problem: str, remedy: str) -> None:
-        super().__init__(path, problem, remedy)
-        self.path, self.problem, self.remedy = Path(path), problem, remedy
-
-    def __str__(self) -> str:
-        return f"`{self.path}` {self.problem}. {self.remedy}"
-
-
-class DatasetNotFoundError(FileNotFoundError):
-    """The root of a data set, or a folder or list that its layout needs, is not there."""
 
 
 def some(values: Sequence[object]) -> str:
@@ -169,7 +149,7 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
     def check_split(cls, split: str) -> None:
         """Raise a ``ValueError`` that lists the splits if ``split`` is none of them."""
         if cls.splits and split not in cls.splits:
-            raise ValueError(f"`split` must be one of {', '.join(cls.splits)}; got {split!r}.")
+            raise ArgumentError(f"`split` must be one of {', '.join(cls.splits)}; got {split!r}.")
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from segdistill.data.base import DataError, SegmentationDataset, some
+from segdistill.data.base import SegmentationDataset, some
 from segdistill.data.transforms import TrainTransform, resize, resize_image, train_transform
 from segdistill.types import Batch
+from segdistill.util import ArgumentError, DataError
 
 _log = logging.getLogger(__name__)
 
@@ -198,14 +199,14 @@ def train_loader(
     """
     _check(dataset, num_workers, rank, world_size, image_scale)
     if accumulate < 1 or batch_size < 1 or batch_size % (world_size * accumulate):
-        raise ValueError(
+        raise ArgumentError(
             "`batch_size` must be a positive multiple of `world_size` * `accumulate`; "
             f"got {batch_size} and {world_size} * {accumulate}."
         )
     if not 0 <= start_step <= num_steps:
-        raise ValueError(f"`start_step` must be from 0 to `num_steps` {num_steps}; got {start_step}.")
+        raise ArgumentError(f"`start_step` must be from 0 to `num_steps` {num_steps}; got {start_step}.")
     if max_faults < 0:
-        raise ValueError(f"`max_faults` must not be negative; got {max_faults}.")
+        raise ArgumentError(f"`max_faults` must not be negative; got {max_faults}.")
     transform = train_transform(crop_size, fill=fill, scale_range=scale_range, scale_step=scale_step, flip=flip)
     size = batch_size // (world_size * accumulate)
     positions = _Positions(range(start_step, num_steps), batch_size, size, rank, world_size)
@@ -261,13 +262,13 @@ def eval_loader(
 
 def _check(dataset: SegmentationDataset, num_workers: int, rank: int, world_size: int, image_scale: float) -> None:
     if len(dataset) == 0:
-        raise ValueError("`dataset` must have samples; got none.")
+        raise ArgumentError("`dataset` must have samples; got none.")
     if num_workers < 0:
-        raise ValueError(f"`num_workers` must not be negative; got {num_workers}.")
+        raise ArgumentError(f"`num_workers` must not be negative; got {num_workers}.")
     if not 0 <= rank < world_size:
-        raise ValueError(f"`rank` must be from 0 to `world_size` - 1; got {rank} of {world_size}.")
+        raise ArgumentError(f"`rank` must be from 0 to `world_size` - 1; got {rank} of {world_size}.")
     if image_scale <= 0:
-        raise ValueError(f"`image_scale` must be positive; got {image_scale}.")
+        raise ArgumentError(f"`image_scale` must be positive; got {image_scale}.")
 
 
 def _collate(items: list[_Item]) -> _Item:

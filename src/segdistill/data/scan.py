@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from segdistill.data.base import DataError, SegmentationDataset
+from segdistill.data.base import SegmentationDataset
 from segdistill.types import IGNORE_INDEX
+from segdistill.util import ArgumentError, DataError
 
 
 class Fault(NamedTuple):
@@ -64,7 +65,7 @@ def scan(
         ValueError: If ``num_workers`` is negative.
     """
     if num_workers < 0:
-        raise ValueError(f"`num_workers` must not be negative; got {num_workers}.")
+        raise ArgumentError(f"`num_workers` must not be negative; got {num_workers}.")
     total, num_classes = len(dataset), dataset.labels.num_classes
     faults: list[Fault] = []
     counts = torch.zeros(IGNORE_INDEX + 1, dtype=torch.int64)

@@ -6,6 +6,7 @@ from pathlib import Path
 from torchvision import tv_tensors
 
 from segdistill.data.base import SegmentationDataset
+from segdistill.util import ArgumentError
 
 
 class Selection(SegmentationDataset):
@@ -20,7 +21,7 @@ class Selection(SegmentationDataset):
 
     def __init__(self, items: Sequence[tuple[SegmentationDataset, int]]) -> None:
         if not items:
-            raise ValueError("`items` must have a sample; got none.")
+            raise ArgumentError("`items` must have a sample; got none.")
         first = items[0][0]
         super().__init__(first.root, first.split, labels=first.labels, samples=())
         self.items = list(items)

@@ -14,6 +14,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
 from segdistill.types import IGNORE_INDEX
+from segdistill.util import ArgumentError
 
 Pair = tuple[tv_tensors.Image, tv_tensors.Mask]
 
@@ -104,16 +105,16 @@ def train_transform(
         (torch.Size([3, 64, 96]), torch.Size([64, 96]))
     """
     if len(crop_size) != 2 or not all(isinstance(side, int) and side > 0 for side in crop_size):
-        raise ValueError(f"`crop_size` must be a positive height and width; got {tuple(crop_size)}.")
+        raise ArgumentError(f"`crop_size` must be a positive height and width; got {tuple(crop_size)}.")
     low, high = scale_range
     if not 0 < low <= high:
-        raise ValueError(f"`scale_range` must be 0 < low <= high; got {tuple(scale_range)}.")
+        raise ArgumentError(f"`scale_range` must be 0 < low <= high; got {tuple(scale_range)}.")
     if scale_step <= 0:
-        raise ValueError(f"`scale_step` must be positive; got {scale_step}.")
+        raise ArgumentError(f"`scale_step` must be positive; got {scale_step}.")
     if len(fill) != 3 or not all(0 <= value <= 255 for value in fill):
-        raise ValueError(f"`fill` must be three numbers from 0 to 255; got {tuple(fill)}.")
+        raise ArgumentError(f"`fill` must be three numbers from 0 to 255; got {tuple(fill)}.")
     if not 0 <= flip <= 1:
-        raise ValueError(f"`flip` must be from 0 to 1; got {flip}.")
+        raise ArgumentError(f"`flip` must be from 0 to 1; got {flip}.")
     steps = int((high - low) / scale_step + 1e-6)
     scales = tuple(round(low + scale_step * step, 6) for step in range(steps + 1))
     height, width = crop_size

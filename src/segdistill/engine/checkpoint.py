@@ -15,13 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from segdistill.files import write_atomic
+from segdistill.util import CheckpointError, write_atomic
 
 FORMAT = "segdistill-checkpoint-2"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be written or read; the message says why."""
 
 
 class Checkpoint(NamedTuple):

@@ -14,10 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from segdistill.types import StepOutput
-
-
-class NotFiniteError(RuntimeError):
-    """A loss became NaN or infinite; the message names the term and the step."""
+from segdistill.util import NotFiniteError
 
 
 class Meter:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from segdistill.distill import Distiller
+from segdistill.util import ArgumentError
 
 
 def make_optimizer(
@@ -20,7 +21,7 @@ def make_optimizer(
         return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
     if name == "adamw":
         return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
-    raise ValueError(f"`name` must be 'sgd' or 'adamw'; got {name!r}.")
+    raise ArgumentError(f"`name` must be 'sgd' or 'adamw'; got {name!r}.")
 
 
 def make_optimizers(

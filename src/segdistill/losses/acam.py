@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segdistill.losses._convolve import convolve
-from segdistill.losses._dice import dice_overlap
-from segdistill.losses._pair import matched_pair
-from segdistill.ops._checks import check_count
-from segdistill.ops._precision import without_autocast
+from segdistill.losses.common.convolve import convolve
+from segdistill.losses.common.dice import dice_overlap
+from segdistill.losses.common.pair import matched_pair
+from segdistill.ops import check_count, without_autocast
 
 
 class ACAMTerms(NamedTuple):

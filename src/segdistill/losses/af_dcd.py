@@ -6,10 +6,17 @@ from typing import ClassVar, NamedTuple, get_args
 from torch import Tensor
 from torch.nn import functional as F
 
-from segdistill.losses._generator import GeneratorName, Mask, MaskedGeneration, Reduction, mimic
-from segdistill.ops._checks import check_choice, check_count
-from segdistill.ops._precision import without_autocast
-from segdistill.ops.dense_contrast.api import Distance, Impl, Negatives, check_options, dense_contrast
+from segdistill.losses.common.generator import GeneratorName, Mask, MaskedGeneration, Reduction, mimic
+from segdistill.ops import (
+    Distance,
+    Impl,
+    Negatives,
+    check_choice,
+    check_count,
+    check_options,
+    dense_contrast,
+    without_autocast,
+)
 
 
 class AfDCDTerms(NamedTuple):

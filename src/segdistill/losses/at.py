@@ -4,9 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from segdistill.losses._pair import matched_pair
-from segdistill.ops._precision import without_autocast
-from segdistill.ops._unit import unit
+from segdistill.losses.common.pair import matched_pair
+from segdistill.ops import unit, without_autocast
 
 
 def attention_map(features: Tensor) -> Tensor:

@@ -5,14 +5,13 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segdistill.losses._key_memory import KeyMemory, pixel_keys, region_keys
-from segdistill.losses._pair import matched_pair
-from segdistill.losses._relations import relations
-from segdistill.losses._resize import match_labels
-from segdistill.ops._checks import check_count, check_positive
-from segdistill.ops._precision import without_autocast
-from segdistill.ops._unit import unit
+from segdistill.losses.common.key_memory import KeyMemory, pixel_keys, region_keys
+from segdistill.losses.common.pair import matched_pair
+from segdistill.losses.common.relations import relations
+from segdistill.losses.common.resize import match_labels
+from segdistill.ops import check_count, check_positive, unit, without_autocast
 from segdistill.types import IGNORE_INDEX
+from segdistill.util import ArgumentError
 
 
 class CIRKDTerms(NamedTuple):
@@ -195,7 +194,7 @@ class CIRKDLoss(nn.Module):
             if not self.memory:
                 return mini_batch
             if labels is None:
-                raise ValueError("`labels` must be given where `memory` is set; got None.")
+                raise ArgumentError("`labels` must be given where `memory` is set; got None.")
             labels = match_labels(labels, teacher)
             return CIRKDTerms(mini_batch, *self._to_memory(student, teacher, labels.flatten(1)))
 
@@ -220,7 +219,7 @@ class CIRKDLoss(nn.Module):
 
 def _needed(name: str, size: int | None) -> int:
     if size is None:
-        raise ValueError(f"`{name}` must be given where `memory` is set; got None.")
+        raise ArgumentError(f"`{name}` must be given where `memory` is set; got None.")
     check_count(name, size)
     return size
 

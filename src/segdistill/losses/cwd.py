@@ -5,10 +5,10 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segdistill.losses._convolve import convolve
-from segdistill.losses._pair import check_same_channels, matched_pair
-from segdistill.ops._checks import check_count, check_positive
-from segdistill.ops._precision import without_autocast
+from segdistill.losses.common.convolve import convolve
+from segdistill.losses.common.pair import check_same_channels, matched_pair
+from segdistill.ops import check_count, check_positive, without_autocast
+from segdistill.util import ArgumentError
 
 
 def cwd(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Tensor:
@@ -114,7 +114,7 @@ class CWDLoss(nn.Module):
     def _make_align(student_channels: int | None, teacher_channels: int | None, align: bool | None) -> nn.Conv2d | None:
         if student_channels is None or teacher_channels is None:
             if student_channels is not teacher_channels or align:
-                raise ValueError(
+                raise ArgumentError(
                     "`student_channels` and `teacher_channels` must both be given to align widths, or neither; "
                     f"got {student_channels}, {teacher_channels} and align={align}."
                 )
@@ -122,7 +122,7 @@ class CWDLoss(nn.Module):
         check_count("student_channels", student_channels)
         check_count("teacher_channels", teacher_channels)
         if align is False and student_channels != teacher_channels:
-            raise ValueError(
+            raise ArgumentError(
                 f"`align` must not be False where widths differ; got {student_channels} and {teacher_channels}."
             )
         if align or student_channels != teacher_channels:

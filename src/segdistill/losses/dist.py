@@ -6,9 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from segdistill.losses._pair import check_same_channels, matched_pair
-from segdistill.ops._checks import check_positive
-from segdistill.ops._precision import without_autocast
+from segdistill.losses.common.pair import check_same_channels, matched_pair
+from segdistill.ops import check_positive, without_autocast
+from segdistill.util import ArgumentError
 
 EPS = 1e-8
 """Added to the product of lengths, as in the authors' code: it fades out classes that nobody sees."""
@@ -87,7 +87,7 @@ def _check_numbers(beta: float, gamma: float, temperature: float) -> None:
     check_positive("temperature", temperature)
     for name, value in (("beta", beta), ("gamma", gamma)):
         if not 0 <= value < math.inf:
-            raise ValueError(f"`{name}` must be a finite number of at least 0; got {value!r}.")
+            raise ArgumentError(f"`{name}` must be a finite number of at least 0; got {value!r}.")
 
 
 class DISTLoss(nn.Module):

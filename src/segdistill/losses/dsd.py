@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segdistill.losses._pair import check_same_channels, matched_pair
-from segdistill.losses._resize import match_size
 from segdistill.losses.at import attention_map
-from segdistill.ops._checks import check_positive
-from segdistill.ops._precision import without_autocast
-from segdistill.ops._unit import unit
+from segdistill.losses.common.pair import check_same_channels, matched_pair
+from segdistill.losses.common.resize import match_size
+from segdistill.ops import check_positive, unit, without_autocast
+from segdistill.util import ArgumentError
 
 
 class DSDTerms(NamedTuple):
@@ -92,7 +91,7 @@ class DSDLoss(nn.Module):
         """
         students, teachers = ([x] if isinstance(x, Tensor) else list(x) for x in (student, teacher))
         if len(students) != len(teachers) or not students:
-            raise ValueError(
+            raise ArgumentError(
                 f"`student` and `teacher` must be as many maps, at least one; got {len(students)} and {len(teachers)}."
             )
         with without_autocast(teachers[-1]):

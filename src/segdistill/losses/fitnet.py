@@ -4,10 +4,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from segdistill.losses._convolve import convolve
-from segdistill.losses._pair import matched_pair
-from segdistill.ops._checks import check_count
-from segdistill.ops._precision import without_autocast
+from segdistill.losses.common.convolve import convolve
+from segdistill.losses.common.pair import matched_pair
+from segdistill.ops import check_count, without_autocast
 
 
 class FitNetLoss(nn.Module):

@@ -6,11 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segdistill.losses._pair import matched_pair
-from segdistill.losses._resize import match_labels
-from segdistill.ops._checks import check_count
-from segdistill.ops._precision import without_autocast
-from segdistill.ops._unit import unit
+from segdistill.losses.common.pair import matched_pair
+from segdistill.losses.common.resize import match_labels
+from segdistill.ops import check_count, unit, without_autocast
 from segdistill.types import IGNORE_INDEX
 
 

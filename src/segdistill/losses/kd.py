@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segdistill.losses._pair import matched_pair
-from segdistill.losses._resize import match_labels
-from segdistill.ops._checks import check_positive
-from segdistill.ops._precision import without_autocast
+from segdistill.losses.common.pair import matched_pair
+from segdistill.losses.common.resize import match_labels
+from segdistill.ops import check_positive, without_autocast
 from segdistill.types import IGNORE_INDEX
+from segdistill.util import ArgumentError
 
 
 def kd(student: Tensor, teacher: Tensor, labels: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
@@ -49,7 +49,7 @@ def kd(student: Tensor, teacher: Tensor, labels: Tensor | None = None, *, temper
     with without_autocast(teacher):
         student, teacher = matched_pair(student, teacher)
         if student.shape[1] != teacher.shape[1]:
-            raise ValueError(
+            raise ArgumentError(
                 f"`teacher` must have the classes of `student`; got {teacher.shape[1]} and {student.shape[1]}. "
                 "Logits can be distilled only between networks with one class table; distil features instead."
             )
@@ -108,5 +108,5 @@ class KDLoss(nn.Module):
             ValueError: If shapes do not fit, or labels are needed and missing.
         """
         if self.labelled_only and labels is None:
-            raise ValueError("`labels` must be given where `labelled_only` is set; got None.")
+            raise ArgumentError("`labels` must be given where `labelled_only` is set; got None.")
         return kd(student, teacher, labels if self.labelled_only else None, temperature=self.temperature)

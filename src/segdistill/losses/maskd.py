@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segdistill.losses._dice import dice_overlap
-from segdistill.losses._resize import match_labels, match_size
-from segdistill.ops._checks import check_count, check_map, check_positive, check_together
-from segdistill.ops._precision import without_autocast, working_dtype
+from segdistill.losses.common.dice import dice_overlap
+from segdistill.losses.common.resize import match_labels, match_size
+from segdistill.ops import check_count, check_map, check_positive, check_together, without_autocast, working_dtype
 from segdistill.types import IGNORE_INDEX
+from segdistill.util import ArgumentError
 
 
 def token_masks(teacher: Tensor, tokens: Tensor) -> Tensor:
@@ -194,7 +194,7 @@ class MasKDLoss(nn.Module):
         """
         tokens = self.tokens if tokens is None else tokens
         if tokens.shape != self.tokens.shape:
-            raise ValueError(f"`tokens` must have shape {tuple(self.tokens.shape)}; got {tuple(tokens.shape)}.")
+            raise ArgumentError(f"`tokens` must have shape {tuple(self.tokens.shape)}; got {tuple(tokens.shape)}.")
         self.frozen.copy_(tokens.detach())
         self.calls.fill_(-1)
 
@@ -219,7 +219,9 @@ class MasKDLoss(nn.Module):
         if not self._learning():
             return MasKDTerms(_zero(self.tokens, dtype), maskd(student, teacher, self.frozen))
         if labels is None:
-            raise ValueError(f"`labels` must be given for the first {self.token_steps} calls (token_steps); got None.")
+            raise ArgumentError(
+                f"`labels` must be given for the first {self.token_steps} calls (token_steps); got None."
+            )
         if self.training:
             self.calls += 1
         return MasKDTerms(token_loss(teacher, labels, self.tokens), _zero(student, dtype))

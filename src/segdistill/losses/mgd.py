@@ -4,9 +4,8 @@ from typing import ClassVar, get_args
 
 from torch import Tensor
 
-from segdistill.losses._generator import GeneratorName, Mask, MaskedGeneration, Reduction, mimic
-from segdistill.ops._checks import check_choice
-from segdistill.ops.dense_contrast.api import Impl
+from segdistill.losses.common.generator import GeneratorName, Mask, MaskedGeneration, Reduction, mimic
+from segdistill.ops import Impl, check_choice
 
 
 class MGDLoss(MaskedGeneration):

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from segdistill.losses._discriminator import Discriminator
-from segdistill.losses._pair import matched_pair
-from segdistill.losses._resize import match_size
-from segdistill.ops._checks import check_choice, check_count, check_map, check_positive, check_together
-from segdistill.ops._precision import without_autocast
+from segdistill.losses.common.discriminator import Discriminator
+from segdistill.losses.common.pair import matched_pair
+from segdistill.losses.common.resize import match_size
+from segdistill.ops import check_choice, check_count, check_map, check_positive, check_together, without_autocast
+from segdistill.util import ArgumentError
 
 Objective = Literal["hinge", "wgan-gp"]
 
@@ -222,7 +222,7 @@ def _similarities(x: Tensor, pool_size: float) -> Tensor:
 def _check_pool_size(value: float) -> None:
     real = isinstance(value, int | float) and not isinstance(value, bool)
     if not real or not (0 < value < 1 or (value >= 1 and isinstance(value, int))):
-        raise ValueError(
+        raise ArgumentError(
             "`pool_size` must be a number of cells, an integer of at least 1, or a share of the map in (0, 1); "
             f"got {value!r}."
         )

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segdistill.types import IGNORE_INDEX
+from segdistill.util import ArgumentError
 
 BAND = 0.02
 TOLERANCE = 0.0075
@@ -72,13 +73,13 @@ def boundary_counts(
         [[0, 16, 8, 8, 8, 8], [0, 16, 8, 8, 8, 8]]
     """
     if prediction.ndim != 3 or prediction.shape != target.shape:
-        raise ValueError(
+        raise ArgumentError(
             "`prediction` and `target` must be class ids (B, H, W) of one shape; "
             f"got {tuple(prediction.shape)} and {tuple(target.shape)}."
         )
     for name, share in (("band", band), ("tolerance", tolerance)):
         if not 0 < share < math.inf:
-            raise ValueError(f"`{name}` must be a finite share of the diagonal above 0; got {share!r}.")
+            raise ArgumentError(f"`{name}` must be a finite share of the diagonal above 0; got {share!r}.")
     diagonal = math.hypot(*target.shape[-2:])
     known = target != IGNORE_INDEX
     guess, truth = (torch.where(known, ids, num_classes).to(torch.int16) for ids in (prediction, target))

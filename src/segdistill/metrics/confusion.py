@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from segdistill.types import IGNORE_INDEX
+from segdistill.util import ArgumentError
 
 
 class Scores(NamedTuple):
@@ -58,7 +59,7 @@ def scores(confusion: Tensor, *, absent: str = "skip") -> Scores:
         ValueError: If ``absent`` is neither.
     """
     if absent not in ("skip", "zero"):
-        raise ValueError(f"`absent` must be 'skip' or 'zero'; got {absent!r}.")
+        raise ArgumentError(f"`absent` must be 'skip' or 'zero'; got {absent!r}.")
     counts = confusion.double().cpu()
     hits = counts.diagonal()
     union = counts.sum(0) + counts.sum(1) - hits

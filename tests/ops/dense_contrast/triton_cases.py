@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from segdistill.ops import dense_contrast
-from segdistill.ops._precision import working_dtype
-from segdistill.ops._unit import unit
 from segdistill.ops.dense_contrast.cells import cut_cells
 from segdistill.ops.dense_contrast.fused import contrast_maps, kernels
 from segdistill.ops.dense_contrast.reference import contrast_of_sets
+from segdistill.ops.precision import working_dtype
+from segdistill.ops.unit import unit
 
 DEVICE = "cpu" if kernels is None or kernels.interpreted() else "cuda"
 DISTANCES = ("l1", "l2", "cosine")

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from segdistill.losses._generator import draw_keep
-from segdistill.ops.masked_generator import api, conv3x3, masked_conv
+from segdistill.losses.common.generator import draw_keep
+from segdistill.ops.masked_generator import api
+from segdistill.ops.masked_generator.api import conv3x3, masked_conv
 
 torch.set_num_threads(1)
 

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from segdistill.ops._checks import (
+from segdistill.ops.checks import (
     check_choice,
     check_count,
     check_map,
@@ -15,9 +15,10 @@ from segdistill.ops._checks import (
     check_size,
     check_together,
 )
-from segdistill.ops._precision import working_dtype
 from segdistill.ops.dense_contrast.fused import dense_contrast_fused, why_not_fused
 from segdistill.ops.dense_contrast.reference import dense_contrast_reference
+from segdistill.ops.precision import working_dtype
+from segdistill.util import ArgumentError, UnavailableError
 
 Distance = Literal["l1", "l2", "cosine"]
 Negatives = Literal["other_groups", "omni", "channel", "spatial"]
@@ -96,7 +97,7 @@ def dense_contrast(
     check_map("teacher", teacher)
     check_together(student, teacher)
     if student.shape != teacher.shape:
-        raise ValueError(
+        raise ArgumentError(
             f"`teacher` must have the shape of `student`; got {tuple(teacher.shape)} and "
             f"{tuple(student.shape)}. Project and resize the student first."
         )
@@ -132,7 +133,7 @@ def _choose(
 ) -> Callable[..., Tensor]:
     obstacle = None if impl == "reference" else why_not_fused(student, negatives, groups, patch_size)
     if impl == "fused" and obstacle is not None:
-        raise RuntimeError(
+        raise UnavailableError(
             f"`impl` must be 'auto' or 'reference' here; got 'fused', but of the fused dense contrast {obstacle}."
         )
     if impl == "auto":
@@ -163,9 +164,9 @@ def check_options(
     check_positive("temperature", temperature)
     patch_size = check_size("patch_size", patch_size)
     if negatives != "spatial" and channels % groups:
-        raise ValueError(f"`groups` must divide the number of channels; got {groups} groups of {channels} channels.")
+        raise ArgumentError(f"`groups` must divide the number of channels; got {groups} groups of {channels} channels.")
     if num_negatives(negatives, groups, patch_size) == 0:
-        raise ValueError(
+        raise ArgumentError(
             f"`negatives` must leave every cell something to differ from; got {negatives!r} with {groups} "
             f"group(s) and patches of {patch_size[0]}x{patch_size[1]}. Use more groups or larger patches."
         )

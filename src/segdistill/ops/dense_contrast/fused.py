@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segdistill.ops._precision import without_autocast, working_dtype
-from segdistill.ops._unit import length, unit
 from segdistill.ops.dense_contrast.cells import cut_cells, join_cells
-from segdistill.ops.dense_contrast.chunked import contrast_chunked
+from segdistill.ops.dense_contrast.cpu.chunked import contrast_chunked
+from segdistill.ops.precision import without_autocast, working_dtype
+from segdistill.ops.unit import length, unit
 
 try:
     from segdistill.ops.dense_contrast import triton as kernels

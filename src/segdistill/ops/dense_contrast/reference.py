@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segdistill.ops._precision import without_autocast, working_dtype
-from segdistill.ops._unit import unit
 from segdistill.ops.dense_contrast.cells import cut_cells, same_group_elsewhere
+from segdistill.ops.precision import without_autocast, working_dtype
+from segdistill.ops.unit import unit
 
 
 def dense_contrast_reference(

@@ -23,7 +23,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from segdistill.ops._precision import working_dtype
+from segdistill.ops.precision import working_dtype
 
 MAX_CELLS = 8192  # of a set: 512 threads hold the distances of one anchor, 16 each
 

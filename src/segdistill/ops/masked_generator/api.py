@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segdistill.ops.masked_generator.cpu.winograd import winograd_conv3x3
 from segdistill.ops.masked_generator.folded import folded_conv, visible_conv
-from segdistill.ops.masked_generator.winograd import winograd_conv3x3
 
 WIDE = 128  # channels from which the matrix products outweigh what the faster forms add; measured on a CPU
 

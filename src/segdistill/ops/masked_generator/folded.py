@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segdistill.ops._linear import linear, product
-from segdistill.ops.masked_generator.winograd import winograd_conv3x3
+from segdistill.ops.masked_generator.cpu.linear import linear, product
+from segdistill.ops.masked_generator.cpu.winograd import winograd_conv3x3
 
 OUTPUTS = 256  # of a kernel, composed at a time
 

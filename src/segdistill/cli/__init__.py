@@ -1,0 +1,5 @@
+"""The command line: it parses and shows."""
+
+from segdistill.cli.app import main
+
+__all__ = ["main"]

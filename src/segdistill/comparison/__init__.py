@@ -1,0 +1,26 @@
+"""Comparisons: methods x seeds x settings on one teacher, under one protocol, each run done once.
+
+A comparison is a folder of ordinary run folders and ``comparison.json``, which says what belongs together. Every
+run is a recipe of its own; what a comparison adds is that they differ in nothing but the method. Several processes
+may work on one folder: each claims the runs that it does.
+"""
+
+from segdistill.comparison.conclusion import conclude
+from segdistill.comparison.demo import plan_demo, run_demo
+from segdistill.comparison.execution import finish_all, forget_failures
+from segdistill.comparison.planning import Planned, parse_seeds, plan
+from segdistill.comparison.setup import set_up
+from segdistill.comparison.workers import run_workers
+
+__all__ = [
+    "Planned",
+    "conclude",
+    "finish_all",
+    "forget_failures",
+    "parse_seeds",
+    "plan",
+    "plan_demo",
+    "run_demo",
+    "run_workers",
+    "set_up",
+]

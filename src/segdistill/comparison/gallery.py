@@ -1,0 +1,61 @@
+"""Pictures of a comparison: the images on which its methods differ most."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segdistill import store
+from segdistill.data import Selection, eval_loader
+from segdistill.experiment import build_datasets, build_protocol, make_accelerator, recipe_of, write_gallery
+from segdistill.prediction import load_predictor
+from segdistill.store import first_runs, read_comparison
+
+
+def write_galleries(folder: Path) -> None:
+    """Give the first seed of every method, and the teacher, pictures of the images on which methods differ most."""
+    runs = {name: run for name, run in first_runs(read_comparison(folder)).items() if (run / store.IMAGES).is_file()}
+    students = [run for name, run in runs.items() if name != "teacher"]
+    if not students:
+        return
+    recipe = recipe_of(students[0])
+    scores = {run: store.read_json(run / store.IMAGES)["images"] for run in runs.values()}
+    shown = _most_different([scores[run] for run in students], recipe.train.gallery)
+    stale = [run for run in scores if not _shows(run, [scores[run][index] for index in shown])]
+    if not shown or not stale:
+        return
+    _, val_set, test_set = build_datasets(recipe)
+    split = test_set or val_set
+    assert split is not None
+    device = make_accelerator(recipe).device
+    for run in stale:
+        own = recipe_of(run)
+        networks = {"prediction": run} | ({"teacher": Path(own.teacher.weights)} if own.teacher else {})
+        official = own.teacher.official if own.teacher else None
+        predictors = {
+            name: load_predictor(path, official=official, labels=split.labels).to(device)
+            for name, path in networks.items()
+        }
+        write_gallery(
+            run / store.GALLERY,
+            {name: predictor.segmenter() for name, predictor in predictors.items()},
+            eval_loader(Selection([(split, index) for index in shown]), image_scale=recipe.data.image_scale),
+            [scores[run][index] for index in shown],
+            colors=split.labels.colors,
+            device=device,
+            protocol=build_protocol(recipe),
+        )
+
+
+def _most_different(scores: Sequence[Sequence[Mapping[str, Any]]], count: int) -> list[int]:
+    """Images by the spread of their mIoU over the methods, widest first."""
+    spreads = {}
+    for index, images in enumerate(zip(*scores, strict=True)):
+        values = [image["miou"] for image in images]
+        if None not in values:
+            spreads[index] = max(values) - min(values)
+    return sorted(spreads, key=lambda index: -spreads[index])[:count]
+
+
+def _shows(run: Path, samples: Sequence[Mapping[str, Any]]) -> bool:
+    index = run / store.GALLERY_INDEX
+    return index.is_file() and store.read_json(index) == {"samples": list(samples)}

@@ -1,0 +1,132 @@
+"""From a plan to runs: teacher made, methods tried, budget settled, everything written down."""
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segdistill import store
+from segdistill.comparison.execution import OnLog, finish_all, measure_speeds
+from segdistill.comparison.planning import Comparison, Planned, Variant
+from segdistill.experiment import build, make_accelerator, try_step
+from segdistill.recipe import change_recipe
+from segdistill.store import FORMAT
+from segdistill.util import RecipeError, RunError, lock
+
+
+def set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
+    """Make the teacher, try every method that is new, settle the budget, write ``comparison.json``; return the runs.
+
+    Everything that can be wrong with a method shows here, before the first student is trained.
+
+    Of several processes that begin together one does it and the others find it done.
+
+    Raises:
+        RecipeError, ValueError: What is wrong with a recipe, its data or its shapes, or with the folder.
+    """
+    alone = make_accelerator(comparison.recipe).is_main_process
+    with lock(comparison.folder, wait=True) if alone else contextlib.nullcontext():
+        return _set_up(comparison, on_log)
+
+
+def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
+    known = _read_plan(comparison.folder)
+    if known and (known["budget"], known["recipe"]) != (comparison.budget, comparison.recipe.model_dump(mode="json")):
+        raise RecipeError(
+            f"{comparison.folder} holds a comparison with another recipe or budget. Give the same again to continue "
+            "it, or choose another --out."
+        )
+    if comparison.teacher is not None:
+        for _ in finish_all([comparison.teacher], on_log, keep_going=False):
+            pass
+    accelerator = make_accelerator(comparison.recipe)
+    tried = {row["name"] for row in known.get("methods", [])}
+    for variant in comparison.variants:
+        if variant.name in tried:
+            continue
+        try:
+            built = build(variant.recipe)
+            built.distiller.to(accelerator.device)
+            if built.teacher is not None:
+                built.teacher.to(accelerator.device)
+            try_step(built, variant.recipe, accelerator.device)
+        except ValueError as error:
+            raise RecipeError(f"method {variant.name}: {error}") from error
+    speeds, seconds = dict(known.get("seconds_per_step", {})), known.get("budget_seconds")
+    variants = comparison.variants
+    if comparison.budget == "time":
+        missing = [variant for variant in variants if variant.name not in speeds]
+        speeds |= measure_speeds({variant.name: variant.recipe for variant in missing})
+        slowest = max(speeds[variant.name] for variant in variants) * comparison.recipe.train.iterations
+        seconds = seconds or comparison.seconds or slowest
+        variants = [_within(variant, seconds / speeds[variant.name]) for variant in variants]
+    runs = [
+        Planned(f"{variant.name}, seed {seed}", change_recipe(variant.recipe, {"seed": seed}), folder)
+        for seed in comparison.seeds
+        for variant in variants
+        for folder in [comparison.folder / variant.name / str(seed)]
+    ]
+    if accelerator.is_main_process:
+        _write_plan(comparison, known, speeds, seconds)
+    return runs
+
+
+def _within(variant: Variant, steps: float) -> Variant:
+    """The variant with another number of steps; what happens every so many steps happens as often as before."""
+    train = variant.recipe.train
+    iterations = max(1, int(steps))
+    scale = iterations / train.iterations
+    changed = {
+        key: max(1, round(value * scale))
+        for key in ("val_every", "save_every", "grad_norms_every")
+        if (value := getattr(train, key)) is not None
+    }
+    values = train.model_dump() | changed | {"iterations": iterations}
+    return variant._replace(recipe=change_recipe(variant.recipe, {"train": values}))
+
+
+def _read_plan(folder: Path) -> dict[str, Any]:
+    """``comparison.json`` of a folder, empty if there is none.
+
+    Raises:
+        RunError: If it is not one of ours.
+    """
+    path = folder / store.COMPARISON
+    if not path.is_file():
+        return {}
+    plan = store.read_json(path)
+    if not isinstance(plan, dict) or plan.get("format") != FORMAT:
+        raise RunError(f"{path} must be of format {FORMAT}.")
+    return plan
+
+
+def _write_plan(
+    comparison: Comparison, known: Mapping[str, Any], speeds: Mapping[str, float], seconds: float | None
+) -> None:
+    """Write down what belongs together; rows and seeds of an earlier plan of the same folder stay."""
+    rows = {row["name"]: row for row in known.get("methods", [])}
+    for variant in comparison.variants:
+        earlier = rows.get(variant.name, {}).get("runs", [])
+        runs = [f"{variant.name}/{seed}" for seed in comparison.seeds]
+        rows[variant.name] = {
+            "name": variant.name,
+            "method": variant.method,
+            "settings": variant.settings,
+            "runs": list(dict.fromkeys([*earlier, *runs])),
+        }
+    teacher = comparison.recipe.teacher
+    content = {
+        "format": FORMAT,
+        "name": comparison.recipe.name,
+        "command": shlex.join(["segdistill", *sys.argv[1:]]),
+        "budget": comparison.budget,
+        "budget_seconds": seconds,
+        "seconds_per_step": dict(speeds),
+        "against": comparison.against,
+        "teacher": "teacher" if comparison.teacher is not None else teacher and str(Path(teacher.weights).absolute()),
+        "methods": list(rows.values()),
+        "recipe": comparison.recipe.model_dump(mode="json"),
+    }
+    store.write_json(comparison.folder / store.COMPARISON, content)

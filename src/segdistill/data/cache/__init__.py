@@ -1,0 +1,1 @@
+"""Samples decoded once: written by `prepare`, read by training."""

@@ -1,0 +1,9 @@
+"""A student, its distillation terms and their weighted sum."""
+
+from segdistill.distill.distiller import Distiller
+from segdistill.distill.term import Term
+
+__all__ = [
+    "Distiller",
+    "Term",
+]

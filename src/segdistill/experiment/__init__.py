@@ -1,0 +1,34 @@
+"""A recipe becomes objects, and they are trained, scored, checked and written down."""
+
+from segdistill.experiment.checking import Checkup, check, try_step
+from segdistill.experiment.datasets import build_datasets, build_sources
+from segdistill.experiment.evidence import write_gallery
+from segdistill.experiment.profiling import PROFILE_WARM_UP, Profile, profile
+from segdistill.experiment.scoring import examine_set, make_accelerator, score_network, score_set
+from segdistill.experiment.session import Built, build
+from segdistill.experiment.settings import build_protocol
+from segdistill.experiment.training import Runner, new_folder, recipe_of, refuse_other, run_recipe
+
+__all__ = [
+    "PROFILE_WARM_UP",
+    "Built",
+    "Checkup",
+    "Profile",
+    "Runner",
+    "build",
+    "build_datasets",
+    "build_protocol",
+    "build_sources",
+    "check",
+    "examine_set",
+    "make_accelerator",
+    "new_folder",
+    "profile",
+    "recipe_of",
+    "refuse_other",
+    "run_recipe",
+    "score_network",
+    "score_set",
+    "try_step",
+    "write_gallery",
+]

@@ -1,0 +1,195 @@
+"""What a training step costs, part by part: loading, teacher, student, task loss, every term, optimizer.
+
+Whole steps of the training loop alternate with split ones, which do the same work in pieces, each waited for before
+the next begins; see `engine.split`. The difference between a whole step and the sum of the pieces is what splitting
+costs, or, on a GPU, what they win by overlapping.
+"""
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from segdistill.engine import Loop, Meter, eager
+from segdistill.experiment.scoring import make_accelerator
+from segdistill.experiment.session import build
+from segdistill.experiment.training import Runner
+from segdistill.measure import Direction, Gauge, gauge, split_step
+from segdistill.networks import Teacher
+from segdistill.recipe import Recipe
+from segdistill.util import ArgumentError
+
+PROFILE_WARM_UP = 2  # whole steps, and as many split ones, before anything is measured
+
+
+class Stage(NamedTuple):
+    """One part of a training step.
+
+    Attributes:
+        name: ``loading``, ``teacher``, ``student``, ``task`` (with the auxiliary loss), the name of a term, or
+            ``optimizer``.
+        forward_ms: Milliseconds a step, median. Of ``loading``: how long the step waits for its batches.
+        backward_ms: Likewise; None for what has no backward pass. Of a loss: down to the student's outputs and
+            to the loss's own parameters; the way through the student is the student's.
+        share: Of the step's time, in [0, 1]; shares of all stages add up to 1.
+        peak_bytes: Most memory that the stage held at a time, of what it asked for itself: kept for the
+            backward pass, gradients, and what came and went. `profile` says what is counted.
+    """
+
+    name: str
+    forward_ms: float
+    backward_ms: float | None
+    share: float
+    peak_bytes: int
+
+
+class Profile(NamedTuple):
+    """What a step costs.
+
+    Attributes:
+        stages: In the order they begin.
+        step_ms: Milliseconds of a whole step of the training loop, median.
+        split_ms: Sum of the stages.
+        peak_bytes: Most memory at a time during a step, beyond weights and optimizer state.
+        batch_size: Images a step.
+        steps: How many steps each median is over.
+        device: ``cpu``, or the name of the GPU.
+        precision: ``fp32`` or ``bf16``.
+        options: What else makes a step cheaper, in words: ``channels_last``, ``compiled student``, ...
+    """
+
+    stages: list[Stage]
+    step_ms: float
+    split_ms: float
+    peak_bytes: int
+    batch_size: int
+    steps: int
+    device: str
+    precision: str
+    options: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, stages as mappings."""
+        return {**self._asdict(), "stages": [stage._asdict() for stage in self.stages]}
+
+
+def profile(recipe: Recipe, *, steps: int = 10, advance: Callable[[], None] = lambda: None) -> Profile:
+    """Measure the training step of a recipe on its own data; nothing is written.
+
+    Times are medians over ``steps`` steps after a warm-up. Memory is that of one further step: on a GPU what torch's
+    allocator handed out; on a CPU the sizes of all tensors alive, without what a kernel needs while it runs, in a step
+    of uncompiled networks, since compiled code does not tell.
+    Weights and optimizer state, which are there before the step, are not counted.
+
+    Args:
+        recipe: What to measure. Its networks learn a few steps, in memory only.
+        steps: How many steps each median is over.
+        advance: Called ``PROFILE_WARM_UP + steps`` times, after a whole and a split step each.
+
+    Raises:
+        ValueError: If ``steps`` is not positive, several processes were started, or the recipe cannot run.
+    """
+    if steps < 1:
+        raise ArgumentError(f"`steps` must be at least 1; got {steps}.")
+    rounds = PROFILE_WARM_UP + steps
+    iterations = max(2 * rounds + 1, recipe.train.iterations)  # the loader ends with the last of them
+    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"iterations": iterations})})
+    accelerator = make_accelerator(recipe)
+    if accelerator.num_processes > 1:
+        raise ArgumentError(
+            f"a profile is of one process; got {accelerator.num_processes}. Start it without torchrun or accelerate."
+        )
+    built = build(recipe)
+    runner = Runner(recipe, built, Path(), accelerator)
+    device, plan, distiller = runner.device, runner.plan, runner.distiller
+    loop = Loop(distiller, accelerator.prepare_model(distiller), runner.teacher, built.optimizers, plan, accelerator)
+    lr = plan.lr(0)
+    wholes, splits = [], []
+    with closing(runner.batches(0)) as batches:
+        for number in range(rounds):
+            watch = _Watch(device)
+            loop.step(2 * number, lr, batches, Meter(device), None)
+            watch.lap("step", "forward")
+            wholes.append(watch.ms["step", "forward"])
+            watch = _Watch(device)
+            split_step(loop, 2 * number + 1, lr, batches, watch.lap)
+            splits.append(watch.ms)
+            advance()
+        with gauge(device) as reader, eager() if device.type == "cpu" else nullcontext():
+            memory = _Memory(reader)
+            split_step(loop, 2 * rounds, lr, batches, memory.lap)
+    ms = {key: statistics.median(split[key] for split in splits[PROFILE_WARM_UP:]) for key in splits[-1]}
+    return Profile(
+        stages=_stages(ms, memory.peaks),
+        step_ms=statistics.median(wholes[PROFILE_WARM_UP:]),
+        split_ms=sum(ms.values()),
+        peak_bytes=memory.peak,
+        batch_size=recipe.data.batch_size,
+        steps=steps,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        precision=recipe.train.precision,
+        options=_options(recipe, built.teacher),
+    )
+
+
+def _options(recipe: Recipe, teacher: Teacher | None) -> list[str]:
+    train, config = recipe.train, recipe.teacher
+    options = {"channels_last": train.channels_last, "compiled student": train.compile}
+    if teacher is not None and config is not None:
+        options[f"teacher in {config.precision}"] = config.precision not in (None, train.precision)
+        options[f"teacher with {teacher.num_folded} batch norms folded"] = teacher.num_folded > 0
+        options["compiled teacher"] = config.compile
+    return [name for name, chosen in options.items() if chosen]
+
+
+def _stages(ms: dict[tuple[str, Direction], float], peaks: dict[str, int]) -> list[Stage]:
+    total = sum(ms.values())
+    stages = []
+    for name in dict.fromkeys(name for name, _ in ms):
+        forward, backward = ms[name, "forward"], ms.get((name, "backward"))
+        stages.append(Stage(name, forward, backward, (forward + (backward or 0.0)) / total, peaks[name]))
+    return stages
+
+
+class _Watch:
+    """Milliseconds between laps, by stage and direction."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.ms: dict[tuple[str, Direction], float] = defaultdict(float)
+        self.last = self._now()
+
+    def lap(self, stage: str, direction: Direction) -> None:
+        now = self._now()
+        self.ms[stage, direction] += 1e3 * (now - self.last)
+        self.last = now
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+class _Memory:
+    """Bytes that each stage holds, at most, of those that were asked for during its laps."""
+
+    def __init__(self, reader: Gauge) -> None:
+        self.reader = reader
+        reader.reset()
+        self.first = self.last = reader.live()
+        self.peak = 0
+        self.held: dict[str, int] = defaultdict(int)
+        self.peaks: dict[str, int] = defaultdict(int)
+
+    def lap(self, stage: str, _direction: Direction) -> None:
+        live, peak = self.reader.live(), self.reader.peak()
+        self.peak = max(self.peak, peak - self.first)
+        self.peaks[stage] = max(self.peaks[stage], self.held[stage] + peak - self.last)
+        self.held[stage] += live - self.last
+        self.last = live
+        self.reader.reset()

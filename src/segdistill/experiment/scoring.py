@@ -1,0 +1,159 @@
+"""A network on a set of a recipe: its scores, over all processes."""
+
+from collections.abc import Callable, Iterable
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from segdistill.data import SegmentationDataset, eval_loader
+from segdistill.engine import Segment, evaluate, score
+from segdistill.experiment.datasets import build_dataset
+from segdistill.experiment.settings import build_plan, build_protocol
+from segdistill.metrics import (
+    BOUNDARY_RULE,
+    Scores,
+    boundary_counts,
+    boundary_scores,
+    confusion_matrix,
+    empty_boundary_counts,
+    scores,
+)
+from segdistill.prediction import load_predictor
+from segdistill.recipe import Recipe
+from segdistill.types import Batch
+from segdistill.util import ArgumentError
+
+
+def make_accelerator(recipe: Recipe) -> Accelerator:
+    """Device and processes: alone, or as one of torchrun's."""
+    device = recipe.train.device
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ArgumentError("`train.device` is cuda, but torch sees no GPU here. Set train.device=cpu.")
+    cpu = device == "cpu" or not torch.cuda.is_available()
+    return Accelerator(cpu=cpu, step_scheduler_with_optimizer=False)
+
+
+def score_set(segment: Segment, dataset: SegmentationDataset, recipe: Recipe, accelerator: Accelerator) -> Scores:
+    """Scores under the recipe's protocol and precision; every image counts once, whatever the processes."""
+    return score(_confusion(segment, dataset, recipe, accelerator, None), build_protocol(recipe))
+
+
+def _confusion(
+    segment: Segment,
+    dataset: SegmentationDataset,
+    recipe: Recipe,
+    accelerator: Accelerator,
+    on_image: Callable[[Batch, Tensor], None] | None,
+) -> Tensor:
+    """Confusion matrix over all processes."""
+    loader = eval_loader(
+        dataset,
+        num_workers=recipe.data.num_workers,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+        image_scale=recipe.data.image_scale,
+    )
+    confusion = evaluate(
+        segment,
+        loader,
+        num_classes=dataset.labels.num_classes,
+        device=accelerator.device,
+        protocol=build_protocol(recipe),
+        precision=build_plan(recipe).precision,
+        on_image=on_image,
+    )
+    if accelerator.num_processes > 1:
+        confusion = accelerator.reduce(confusion, reduction="sum")
+    return confusion
+
+
+class Examination(NamedTuple):
+    """All that one pass over a set tells.
+
+    Attributes:
+        score: As in ``result.json``: mIoU, pixel accuracy, IoU by class name, boundary scores if asked for.
+        confusion: (K, K) counts, rows are the truth.
+        images: Name and mIoU of every image, in the order of the set; None where an image has no label.
+    """
+
+    score: dict[str, Any]
+    confusion: Tensor
+    images: list[dict[str, Any]]
+
+
+def examine_set(
+    segment: Segment, dataset: SegmentationDataset, recipe: Recipe, accelerator: Accelerator
+) -> Examination:
+    """As `score_set`, with boundary scores and the score of every image; the same on all processes."""
+    num_classes, boundary = dataset.labels.num_classes, recipe.evaluate.boundary
+    rank, step = accelerator.process_index, accelerator.num_processes
+    indices = iter(range(rank, len(dataset), step))
+    images: list[dict[str, Any]] = []
+    counts = empty_boundary_counts(num_classes).to(accelerator.device)
+
+    def on_image(batch: Batch, prediction: Tensor) -> None:
+        nonlocal counts
+        index = next(indices)
+        own = confusion_matrix(prediction, batch.target, num_classes).cpu()
+        miou = scores(own).miou if own.any() else None
+        images.append({"index": index, "name": dataset.path(index).name, "miou": miou})
+        if boundary:
+            counts += boundary_counts(prediction, batch.target, num_classes)
+
+    confusion = _confusion(segment, dataset, recipe, accelerator, on_image)
+    if step > 1:
+        counts = accelerator.reduce(counts, reduction="sum")
+        images = gather_object(images)
+    images = [{"name": image["name"], "miou": image["miou"]} for image in sorted(images, key=itemgetter("index"))]
+    names = dataset.labels.names
+    result = named(score(confusion, build_protocol(recipe))._asdict(), names)
+    if boundary:
+        edges = boundary_scores(counts)
+        result["boundary"] = {
+            "iou": edges.iou,
+            "f": edges.f,
+            "per_class_iou": dict(zip(names, edges.per_class_iou, strict=True)),
+            "per_class_f": dict(zip(names, edges.per_class_f, strict=True)),
+            "rule": BOUNDARY_RULE,
+        }
+    return Examination(result, confusion.cpu(), images)
+
+
+def score_network(
+    recipe: Recipe, network: Path, *, split: str | None = None, official: str | None = None
+) -> dict[str, Any]:
+    """Score a trained network on the data of a recipe.
+
+    Args:
+        recipe: Names the data and the protocol.
+        network: Run folder, ``student.safetensors``, or a checkpoint of the paper's authors.
+        split: Default: the recipe's test split, else its validation split.
+        official: Which of the authors' networks.
+
+    Returns:
+        ``{"score", "protocol"}`` as in ``result.json``.
+    """
+    accelerator = make_accelerator(recipe)
+    chosen = split or recipe.data.test_split or recipe.data.val_split or recipe.data.train_split
+    dataset = build_dataset(recipe.data, chosen, paper=recipe.evaluate.protocol == "paper")
+    predictor = load_predictor(network, official=official, labels=dataset.labels).to(accelerator.device)
+    if len(predictor.names) != dataset.labels.num_classes:
+        raise ArgumentError(
+            f"the network must know the {dataset.labels.num_classes} classes of the data; {network} knows "
+            f"{len(predictor.names)}."
+        )
+    examined = examine_set(predictor.segmenter(), dataset, recipe, accelerator)
+    text = build_protocol(recipe).describe(
+        recipe.data.dataset, chosen, len(dataset), len(predictor.names), recipe.data.image_scale
+    )
+    return {"score": examined.score, "protocol": text}
+
+
+def named(val: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Scores with the IoU of each class under its name, as ``result.json`` has them."""
+    return {**val, "per_class_iou": dict(zip(names, val["per_class_iou"], strict=True))}

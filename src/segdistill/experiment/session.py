@@ -1,0 +1,65 @@
+"""From a recipe to objects: the only module that knows both."""
+
+import logging
+from typing import NamedTuple
+
+import torch
+
+from segdistill.data import SegmentationDataset, together
+from segdistill.distill import Distiller
+from segdistill.engine import make_optimizers
+from segdistill.experiment.datasets import _open, _unlabelled, build_datasets
+from segdistill.experiment.networks import build_distiller, build_student, build_teacher
+from segdistill.labels import LabelTable
+from segdistill.networks import Teacher
+from segdistill.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+
+class Built(NamedTuple):
+    """What a recipe becomes.
+
+    Attributes:
+        labels: Class table of the data.
+        train_set: Images to learn from, unlabelled ones included.
+        val_set: Scored during training, or None.
+        test_set: Scored at the end, or None.
+        distiller: Student and terms, on the CPU.
+        teacher: Or None.
+        optimizers: Over the distiller's parameters: the student's, then those of losses that have their own.
+    """
+
+    labels: LabelTable
+    train_set: SegmentationDataset
+    val_set: SegmentationDataset | None
+    test_set: SegmentationDataset | None
+    distiller: Distiller
+    teacher: Teacher | None
+    optimizers: list[torch.optim.Optimizer]
+
+
+def build(recipe: Recipe) -> Built:
+    """Build everything, so that what can fail does so before a run starts.
+
+    Raises:
+        RecipeError, DataError, DatasetNotFoundError, ValueError: One sentence each.
+    """
+    train_set, val_set, test_set = build_datasets(recipe)
+    labels = train_set.labels
+    torch.manual_seed(recipe.seed)  # the same initial student for every method at this seed
+    student = build_student(recipe.model, labels.num_classes)
+    teacher = None
+    if recipe.teacher is not None and recipe.terms:
+        teacher = build_teacher(recipe.teacher, labels, precision=recipe.train.precision)
+    distiller = build_distiller(recipe, student, teacher)
+    optimizers = make_optimizers(
+        distiller,
+        name=recipe.optim.name,
+        lr=recipe.optim.lr,
+        momentum=recipe.optim.momentum,
+        weight_decay=recipe.optim.weight_decay,
+    )
+    if recipe.data.unlabelled is not None:
+        train_set = together(train_set, _open(_unlabelled(recipe.data.unlabelled), recipe.data))
+    return Built(labels, train_set, val_set, test_set, distiller, teacher, optimizers)

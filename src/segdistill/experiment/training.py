@@ -1,0 +1,301 @@
+"""One recipe, from its folder to its result."""
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Callable, Generator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import Tensor
+
+from segdistill import store
+from segdistill.data import EvalLoader, SegmentationDataset, Selection, eval_loader, evenly, spread, train_loader
+from segdistill.engine import Progress, Segment, checkpoint, eager, train
+from segdistill.experiment.checking import refuse_faults
+from segdistill.experiment.environment import environment, event_log
+from segdistill.experiment.evidence import write_gallery
+from segdistill.experiment.features import NUM_IMAGES, write_cells
+from segdistill.experiment.scoring import Examination, examine_set, make_accelerator, score_set
+from segdistill.experiment.session import Built, build
+from segdistill.experiment.settings import build_plan, build_protocol
+from segdistill.experiment.trackers import tensorboard
+from segdistill.measure import latencies
+from segdistill.metrics import Scores
+from segdistill.networks import save_student
+from segdistill.prediction import Predictor
+from segdistill.recipe import Recipe, dump_recipe, load_recipe
+from segdistill.types import Batch, SegOutput
+from segdistill.util import RecipeError, RunError
+
+logger = logging.getLogger(__name__)
+
+
+def run_recipe(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    on_log: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Train, score and write the run folder; return its ``result.json``.
+
+    Args:
+        recipe: What to do.
+        folder: Run folder; created.
+        resume: Continue in a folder that holds an interrupted run of the same recipe. A complete run is
+            returned as it is.
+        on_log: Called with every training and validation record, on the main process.
+
+    Raises:
+        ValueError: Whatever is wrong with the recipe, the data or the folder, before training starts.
+        NotFiniteError, Stopped: See `engine.train`.
+    """
+    if resume:
+        refuse_other(folder, recipe, f"Continue it as it is (segdistill train --resume {folder})")
+    if resume and store.is_complete(folder):
+        result: dict[str, Any] = store.read_json(folder / store.RESULT)
+        return result
+    accelerator = make_accelerator(recipe)
+    with event_log(folder, accelerator):
+        built = build(recipe)
+        runner = Runner(recipe, built, folder, accelerator)
+        if accelerator.is_main_process:
+            with eager():
+                refuse_faults(recipe, built, accelerator.device)
+            store.write_text(folder / store.RECIPE, dump_recipe(recipe))
+            store.write_json(folder / store.ENVIRONMENT, environment(accelerator))
+        progress = runner.train(resume=resume, on_log=on_log)
+        with eager():
+            result = runner.finish(progress)
+    accelerator.wait_for_everyone()
+    return result
+
+
+class Runner:
+    """A run that is built: trains it, scores it, writes it down."""
+
+    def __init__(self, recipe: Recipe, built: Built, folder: Path, accelerator: Accelerator) -> None:
+        self.recipe, self.built, self.folder, self.accelerator = recipe, built, folder, accelerator
+        self.device = accelerator.device
+        self.plan = build_plan(recipe)
+        self.protocol = build_protocol(recipe)
+        self.distiller = built.distiller.to(self.device)
+        self.teacher = None if built.teacher is None else built.teacher.to(self.device)
+        if self.plan.channels_last:
+            for network in (self.distiller, self.teacher):
+                if network is not None:
+                    network.to(memory_format=torch.channels_last)
+        if accelerator.num_processes > 1 and self.device.type == "cuda":
+            self.distiller = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.distiller)  # type: ignore[no-untyped-call]
+        if recipe.train.compile:
+            self.distiller.student.compile()  # in place: names, weights and files stay
+
+    def train(self, *, resume: bool, on_log: Callable[[dict[str, Any]], None] | None) -> Progress:
+        """The loop, with the validation set as the judge."""
+        val_set = self.built.val_set
+        tracker = None
+        if self.recipe.train.tracker is not None and self.accelerator.is_main_process:
+            tracker = tensorboard(self.folder)
+        distiller = self.distiller
+
+        def segment(image: Tensor) -> Tensor:
+            logits: Tensor = distiller.tapped(distiller.student, image).logits
+            return logits
+
+        def validate() -> dict[str, Any]:
+            assert val_set is not None
+            distiller.eval()
+            with eager():  # images of the set have sizes of their own
+                return self._score(segment, val_set)._asdict()
+
+        def log(record: dict[str, Any]) -> None:
+            if tracker is not None:
+                tracker(record)
+            if on_log is not None:
+                on_log(record)
+
+        with contextlib.ExitStack() as stack:
+            return train(
+                distiller,
+                self.teacher,
+                lambda step: stack.enter_context(contextlib.closing(self.batches(step))),
+                self.built.optimizers,
+                self.plan,
+                run=self.folder,
+                accelerator=self.accelerator,
+                validate=None if val_set is None else validate,
+                resume=resume,
+                on_log=log,
+            )
+
+    def finish(self, progress: Progress) -> dict[str, Any]:
+        """Score the best weights, write student, gallery and result."""
+        built, recipe, accelerator = self.built, self.recipe, self.accelerator
+        accelerator.wait_for_everyone()  # the main process writes the checkpoints
+        best = self.folder / (store.BEST if progress.best_step else store.LAST)
+        self.distiller.load_state_dict(checkpoint.load(best).model)
+        student: Any = self.distiller.student.eval()
+        labels = built.labels
+        predictor = Predictor(student, labels.names, labels.colors, student.preprocessing)
+        segment = predictor.segmenter()
+        split = built.test_set or built.val_set
+        examined = None if split is None else examine_set(segment, split, recipe, accelerator)
+        teacher_score = None
+        if self.teacher is not None and split is not None:
+            teacher = self.teacher
+            teacher_score = self._score(lambda image: teacher(image).logits, split).miou
+        result: dict[str, Any] = {
+            "name": recipe.name,
+            "kind": recipe.kind,
+            "seed": recipe.seed,
+            "model": recipe.model.name,
+            "terms": {name: term.model_dump(mode="json") for name, term in recipe.terms.items()},
+            "protocol": None if split is None else self._describe(split),
+            "score": None if examined is None else examined.score,
+            "best": {
+                "step": progress.best_step,
+                "val_miou": progress.best_miou if progress.best_step else None,
+            },
+            "teacher": None if teacher_score is None else {"name": _teacher_name(recipe), "miou": teacher_score},
+            "params": sum(parameter.numel() for parameter in student.parameters()),
+            "iterations": progress.step,
+            "seconds": round(progress.seconds, 1),
+            "images_per_s": round(progress.step * recipe.data.batch_size / max(progress.seconds, 1e-9), 2),
+            "peak_memory_mb": progress.peak_memory_mb,
+            "labels": {"names": list(labels.names), "colors": [list(color) for color in labels.colors]},
+        }
+        if accelerator.is_main_process:
+            if split is not None and examined is not None:
+                self._write_evidence(segment, split, examined, result)
+            save_student(
+                self.folder / store.STUDENT,
+                student,
+                labels_json=labels.to_json(),
+                extra={
+                    "image_scale": repr(recipe.data.image_scale),
+                    "recipe": recipe.name,
+                    "score": json.dumps(result["score"] and result["score"]["miou"]),
+                    "protocol": str(result["protocol"]),
+                },
+            )
+            store.write_json(self.folder / store.RESULT, result)
+        return result
+
+    def _write_evidence(
+        self, segment: Segment, split: SegmentationDataset, examined: Examination, result: dict[str, Any]
+    ) -> None:
+        """Latency, and what the report shows beside the scores: confusion, images, features, pictures."""
+        recipe, folder = self.recipe, self.folder
+        result["ms_per_image"] = latencies({"student": segment}, self._images(split), self.device, repeats=10)[
+            "student"
+        ]
+        store.write_json(folder / store.CONFUSION, {"matrix": examined.confusion.tolist()})
+        store.write_json(folder / store.IMAGES, {"images": examined.images})
+        networks: dict[str, Callable[[Tensor], SegOutput]] = {
+            "student": lambda image: self.distiller.tapped(self.distiller.student, image)
+        }
+        if self.teacher is not None:
+            networks["teacher"] = self.teacher
+        write_cells(folder / store.ANALYSIS, networks, self._images(evenly(split, NUM_IMAGES)), self.device)
+        if recipe.train.gallery:
+            shown = spread(len(split), recipe.train.gallery)
+            teacher = self.teacher
+            write_gallery(
+                folder / store.GALLERY,
+                {"prediction": segment} | ({} if teacher is None else {"teacher": lambda x: teacher(x).logits}),
+                self._images(Selection([(split, index) for index in shown])),
+                [examined.images[index] for index in shown],
+                colors=self.built.labels.colors,
+                device=self.device,
+                protocol=self.protocol,
+            )
+
+    def _images(self, dataset: SegmentationDataset) -> EvalLoader:
+        return eval_loader(dataset, image_scale=self._scale)
+
+    @property
+    def _scale(self) -> float:
+        return self.recipe.data.image_scale
+
+    def batches(self, start_step: int) -> Generator[Batch, None, None]:
+        """The micro-batches of this process from a step on."""
+        data, accelerator = self.recipe.data, self.accelerator
+        student: Any = self.distiller.student
+        mean = student.preprocessing.mean[::-1] if student.preprocessing.bgr else student.preprocessing.mean
+        yield from train_loader(
+            self.built.train_set,
+            crop_size=data.crop_size,
+            batch_size=data.batch_size,
+            seed=self.recipe.seed,
+            start_step=start_step,
+            num_steps=self.plan.iterations,
+            num_workers=data.num_workers,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+            accumulate=self.plan.accumulate,
+            image_scale=data.image_scale,
+            fill=tuple(round(255 * value) for value in mean),
+            scale_range=data.scale_range,
+            flip=data.flip,
+            max_faults=data.max_faults,
+            pin_memory=self.device.type == "cuda",
+        )
+
+    def _score(self, segment: Segment, dataset: SegmentationDataset) -> Scores:
+        return score_set(segment, dataset, self.recipe, self.accelerator)
+
+    def _describe(self, dataset: SegmentationDataset) -> str:
+        text = self.protocol.describe(
+            self.recipe.data.dataset, dataset.split, len(dataset), self.built.labels.num_classes, self._scale
+        )
+        chosen = "weights of the last step"
+        if self.built.val_set is not None:
+            chosen = f"weights chosen on {self.built.val_set.split}"
+        return f"{text}, {chosen}"
+
+
+def recipe_of(folder: Path) -> Recipe:
+    """The recipe that a run folder was started with."""
+    if not (folder / store.RECIPE).is_file():
+        raise RunError(f"{folder} is not a run folder: it holds no {store.RECIPE}.")
+    return load_recipe(folder / store.RECIPE)
+
+
+def refuse_other(folder: Path, recipe: Recipe, remedy: str) -> None:
+    """Refuse a folder that holds a run of another recipe; an empty or missing one will do.
+
+    Args:
+        folder: Run folder.
+        recipe: What it shall hold.
+        remedy: How the sentence of the error goes on, before ``, or choose another --out.``
+
+    Raises:
+        RecipeError: If it holds something else.
+    """
+    if (folder / store.RECIPE).is_file() and recipe_of(folder) != recipe:
+        raise RecipeError(
+            f"{folder} holds a run with other settings, which cannot be continued with these. "
+            f"{remedy}, or choose another --out."
+        )
+
+
+def new_folder(recipe: Recipe, root: Path = Path("runs")) -> Path:
+    """``runs/<recipe>/<time>``, the same for all processes of a run."""
+    name = [datetime.now().strftime("%Y%m%d-%H%M%S")]
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        make_accelerator(recipe)  # opens the process group
+        broadcast_object_list(name)
+    return root / recipe.name / name[0]
+
+
+def _teacher_name(recipe: Recipe) -> str:
+    assert recipe.teacher is not None
+    weights = Path(recipe.teacher.weights)
+    result = weights / store.RESULT
+    return str(store.read_json(result)["model"]) if result.is_file() else weights.stem

@@ -1,0 +1,143 @@
+"""Teacher: a frozen network that is only read, made as cheap as it can be without changing its answers."""
+
+import copy
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segdistill.networks.folding import fold_batch_norms
+from segdistill.networks.taps import LogitsOf, Tapped, a_weight, per_channel
+from segdistill.types import SegOutput
+from segdistill.util import ArgumentError, FoldError
+
+logger = logging.getLogger(__name__)
+
+
+class Teacher(nn.Module):
+    """A frozen network that answers with logits and named features.
+
+    Always in evaluation mode and without gradients; the network itself is not changed otherwise. With
+    ``precision``, ``fold_bn`` or ``compile`` the teacher is a copy of it.
+
+    Args:
+        model: Any network.
+        features: What to read, by the name that terms use: ``{"deep": "backbone.layer4"}``, or a list where
+            name and layer are the same. A value is a feature that the network publishes (our own do:
+            ``layer1`` ... ``layer4``, ``head``) or the dotted name of one of its layers. Default: all that
+            it publishes.
+        logits: Takes the network's output to class scores (B, K, h, w). Default: found, see `find_logits`.
+        mean: Subtracted from each channel of the image, which is RGB in [0, 1]. Default None: nothing.
+        std: Each channel is divided by it. Default None: nothing.
+        bgr: The network takes blue first. ``mean`` and ``std`` are then in that order.
+        image_mean: Mean that the given images were normalised with already, for loops whose images are
+            ready for the student; it is undone first.
+        image_std: Likewise.
+        size: (H, W) the network insists on, in pixels. Default None: it takes the image as it is.
+        precision: float32, bfloat16 or float16, whatever autocast is around. The lower ones are autocast, with the
+            weights of convolutions and linear layers cast once instead of at every step: the same numbers from
+            half the memory. Outputs are as the network gives them. Default None: as the network and the
+            surrounding autocast are.
+        fold_bn: Fold batch normalisation into the convolutions before it, see `fold_batch_norms`: the same outputs
+            up to rounding, with fewer layers. Where that cannot be, a warning says why. Default False.
+        compile: ``torch.compile`` the network. Default False.
+
+    Attributes:
+        num_folded: How many batch normalisations were folded.
+
+    Raises:
+        ValueError: If a name in ``features`` is neither a published feature nor a layer, or ``precision`` is
+            something else.
+
+    Example:
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 5, 1))
+        >>> teacher = Teacher(network, features={"deep": "0"}, mean=(0.5,) * 3, std=(0.5,) * 3)
+        >>> output = teacher(torch.rand(2, 3, 16, 16))
+        >>> tuple(output.logits.shape), tuple(output.features["deep"].shape)
+        ((2, 5, 16, 16), (2, 8, 16, 16))
+    """
+
+    image_mean: Tensor | None
+    image_std: Tensor | None
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        features: Mapping[str, str] | Sequence[str] | None = None,
+        logits: LogitsOf | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        bgr: bool = False,
+        image_mean: Sequence[float] | None = None,
+        image_std: Sequence[float] | None = None,
+        size: tuple[int, int] | None = None,
+        precision: torch.dtype | None = None,
+        fold_bn: bool = False,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        if precision not in (None, torch.float32, torch.bfloat16, torch.float16):
+            raise ArgumentError(f"`precision` must be torch.float32, bfloat16, float16 or None; got {precision!r}.")
+        self.model = copy.deepcopy(model) if fold_bn or compile or precision is not None else model
+        self.precision = precision
+        device = a_weight(model).device
+        self.register_buffer("image_mean", per_channel(image_mean, device), persistent=False)
+        self.register_buffer("image_std", per_channel(image_std, device), persistent=False)
+        self.tapped = Tapped(
+            self.model, role="teacher", features=features, logits=logits, mean=mean, std=std, bgr=bgr, size=size
+        )
+        self.eval()
+        if precision is not None:
+            self.model.float()
+        self.num_folded = self._fold_batch_norms() if fold_bn else 0
+        if precision is not None:
+            _cast_weights(self.model, precision)
+        if compile:
+            self.model.compile()
+
+    def train(self, mode: bool = True) -> "Teacher":
+        """Stay in evaluation mode, whatever a surrounding loop asks for."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> SegOutput:
+        """Answer for images (B, 3, H, W): RGB in [0, 1], or as ``image_mean`` and ``image_std`` say."""
+        if self.image_std is not None:
+            image = image * self.image_std
+        if self.image_mean is not None:
+            image = image + self.image_mean
+        with self._autocast(image.device.type):
+            output: SegOutput = self.tapped(self.model, image if self.precision is None else image.float())
+        return output
+
+    def _autocast(self, device: str) -> AbstractContextManager[Any]:
+        if self.precision is None:
+            return nullcontext()
+        return torch.autocast(device, dtype=self.precision, enabled=self.precision != torch.float32)
+
+    def _fold_batch_norms(self) -> int:
+        image = self.tapped.probe_image(self.model)
+
+        def run() -> list[Tensor]:
+            logits, _, features = self.tapped(self.model, image)
+            return [logits, *features.values()]
+
+        try:
+            return fold_batch_norms(self.model, run)
+        except FoldError as error:
+            logger.warning("the teacher's batch normalisation stays as it is: %s", error)
+            return 0
+
+
+def _cast_weights(network: nn.Module, dtype: torch.dtype) -> None:
+    """Cast the weights that autocast would cast at every call, and no others: statistics of norms stay exact."""
+    kinds = (nn.modules.conv._ConvNd, nn.Linear)
+    fused = (nn.MultiheadAttention, nn.TransformerEncoderLayer)  # whose kernels want all weights of one type
+    left = {part for layer in network.modules() if isinstance(layer, fused) for part in layer.modules()}
+    for layer in network.modules():
+        if isinstance(layer, kinds) and layer not in left:
+            layer.to(dtype)

@@ -1,0 +1,70 @@
+"""Reading files of tensors that nobody vouches for, and comparing them with what a network expects."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from segdistill.util import ArgumentError, MissingFileError
+
+_PICKLES = {".bin", ".ckpt", ".pkl", ".pt", ".pth", ".tar"}
+
+
+def read_tensors(path: str | Path, *, argument: str = "path") -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file: its tensors by name, on the CPU, and the strings of its header.
+
+    Args:
+        path: The file.
+        argument: What the caller's user calls it, for messages.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is a pickle by its name, or not a whole safetensors file.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise MissingFileError(f"`{argument}` must be a safetensors file; {file} is not a file.")
+    if file.suffix.lower() in _PICKLES:
+        raise ArgumentError(
+            f"`{argument}` must be a safetensors file; got {file}, and pickles are not read because they can "
+            "run code. Convert it once: safetensors.torch.save_file(torch.load(OLD, weights_only=True), NEW)."
+        )
+    try:
+        with safe_open(file, framework="pt") as content:
+            return {key: content.get_tensor(key) for key in content.keys()}, content.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ArgumentError(f"`{argument}` must be a whole safetensors file; {file} is not ({error}).") from error
+
+
+def misfit(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """Say how tensors differ from the expected names and shapes; empty if they do not.
+
+    Example:
+        >>> import torch
+        >>> misfit({"a": torch.zeros(2), "c": torch.zeros(1)}, {"a": torch.zeros(3), "b": torch.zeros(1)})
+        'it lacks `b`; it has the unknown `c`; `a` has shape (2,) instead of (3,)'
+    """
+    missing = [key for key in expected if key not in found]
+    unknown = [key for key in found if key not in expected]
+    shapes = [
+        f"`{key}` has shape {tuple(found[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in expected
+        if key in found and found[key].shape != expected[key].shape
+    ]
+    parts = []
+    if missing:
+        parts.append(f"it lacks {shorten(missing)}")
+    if unknown:
+        parts.append(f"it has the unknown {shorten(unknown)}")
+    if shapes:
+        more = f" and {len(shapes) - 1} more shapes differ" if len(shapes) > 1 else ""
+        parts.append(shapes[0] + more)
+    return "; ".join(parts)
+
+
+def shorten(names: Iterable[str], limit: int = 3) -> str:
+    """Name the first few and count the rest."""
+    listed = list(names)
+    rest = len(listed) - limit
+    return ", ".join(f"`{name}`" for name in listed[:limit]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,1 @@
+"""Our own networks: a head of ours on a backbone of timm."""

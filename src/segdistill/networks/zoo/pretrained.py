@@ -1,0 +1,49 @@
+"""ImageNet weights of a backbone from a local file."""
+
+import logging
+from collections.abc import Collection
+from pathlib import Path
+
+from torch import nn
+
+from segdistill.networks.tensors import misfit, read_tensors, shorten
+from segdistill.util import ArgumentError
+
+logger = logging.getLogger(__name__)
+
+
+def load_backbone(backbone: nn.Module, path: str | Path, *, name: str, known: Collection[str]) -> None:
+    """Fill a backbone with the weights of a safetensors file that has timm's key names.
+
+    Keys of the whole classification network that the backbone does not use (its classifier, its last
+    convolution) are skipped and logged. Everything else must fit: another network's file, even one that
+    holds all the needed shapes, is an error. Batch counters (``num_batches_tracked``) may be absent, since
+    converters drop them and only cumulative averages need them.
+
+    Args:
+        backbone: A timm network made with ``features_only=True``; changed in place.
+        path: The safetensors file.
+        name: timm's name of the network, for messages.
+        known: Keys of timm's whole classification network.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a safetensors file, or does not fit.
+    """
+    tensors, _ = read_tensors(path, argument="pretrained")
+    state = backbone.state_dict()
+    ours = {_flat(key): key for key in state}
+    used = {ours[_flat(key)]: tensor for key, tensor in tensors.items() if _flat(key) in ours}
+    unused = [key for key in tensors if _flat(key) not in ours]
+    foreign = {key: tensors[key] for key in unused if key not in known}
+    optional = {key: state[key] for key in state if key.endswith("num_batches_tracked")}
+    problem = misfit({**optional, **used, **foreign}, state)
+    if problem:
+        raise ArgumentError(f"`pretrained` must hold the weights of timm's `{name}`; {path} does not: {problem}.")
+    backbone.load_state_dict({**optional, **used})
+    logger.info("%s: read %d tensors, skipped %s.", path, len(used), shorten(unused, 10) or "none")
+
+
+def _flat(key: str) -> str:
+    """Bring ``stages.0.norm`` and ``stages_0.norm`` together: timm flattens some names of a backbone."""
+    return key.replace(".", "_")

@@ -1,0 +1,1 @@
+"""The generator's convolutions on a CPU."""

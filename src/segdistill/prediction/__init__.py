@@ -1,0 +1,12 @@
+"""A trained network applied to images."""
+
+from segdistill.prediction.files import predict_files
+from segdistill.prediction.load import load, load_predictor
+from segdistill.prediction.predictor import Predictor
+
+__all__ = [
+    "Predictor",
+    "load",
+    "load_predictor",
+    "predict_files",
+]

@@ -1,0 +1,20 @@
+"""The recipe of a run: its closed schema, reading and overriding it, the methods of a comparison."""
+
+from segdistill.recipe.load import change_recipe, dump_recipe, load_recipe, parse_recipe, recipe_names
+from segdistill.recipe.methods import METHODS, method_terms
+from segdistill.recipe.schema import DataConfig, ModelConfig, Recipe, TeacherConfig, TermConfig
+
+__all__ = [
+    "METHODS",
+    "DataConfig",
+    "ModelConfig",
+    "Recipe",
+    "TeacherConfig",
+    "TermConfig",
+    "change_recipe",
+    "dump_recipe",
+    "load_recipe",
+    "method_terms",
+    "parse_recipe",
+    "recipe_names",
+]

@@ -1,0 +1,141 @@
+"""Reading a recipe: its bases, the overrides, one sentence for every fault; and writing it down.
+
+A recipe is a YAML file. ``base: other`` starts from another recipe and changes what is written below it.
+``key.path=value`` overrides come last.
+"""
+
+import math
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+from yaml import YAMLError
+
+from segdistill.recipe.schema import Recipe
+from segdistill.util import RecipeError, nearest
+
+MAX_BASES = 5
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package."""
+    folder = resources.files("segdistill.recipe") / "library"
+    return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by name or path and apply ``key.path=value`` overrides.
+
+    Raises:
+        RecipeError: Unknown recipe, key or value; what YAML cannot read; an override without ``=``.
+    """
+    return parse_recipe(_override(_read(str(source), MAX_BASES), overrides), str(source))
+
+
+def change_recipe(recipe: Recipe, changes: dict[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe with other values for whole sections, then with ``key.path=value`` overrides.
+
+    Raises:
+        RecipeError: As `load_recipe`.
+    """
+    values = recipe.model_dump(mode="json") | dict(changes)
+    return parse_recipe(_override(OmegaConf.create(values), overrides), recipe.name)
+
+
+def _override(values: Any, overrides: Sequence[str]) -> Any:
+    for override in overrides:
+        if "=" not in override.lstrip("="):
+            raise RecipeError(f"an override must be key=value; got {override!r}.")
+    try:
+        changes = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)), resolve=False)
+        values = OmegaConf.merge(values, OmegaConf.create(_with_text_keys(changes)))
+    except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
+        raise RecipeError(f"the overrides {list(overrides)} do not fit the recipe ({_first_line(error)}).") from None
+    return OmegaConf.to_container(values, resolve=False)
+
+
+def parse_recipe(values: Any, origin: str) -> Recipe:
+    """Validate plain values.
+
+    Raises:
+        RecipeError: One sentence for every fault.
+    """
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        faults = [_sentence(fault["loc"], fault) for fault in error.errors()]
+        raise RecipeError(f"recipe {origin}: " + " ".join(faults)) from None
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The resolved recipe as YAML, which `load_recipe` reads back to an equal one."""
+    text: str = OmegaConf.to_yaml(OmegaConf.create(recipe.model_dump(mode="json")))
+    return text
+
+
+def _read(source: str, depth: int) -> Any:
+    path = Path(source)
+    builtin = not path.suffix and "/" not in source
+    if builtin and source not in recipe_names() and not path.is_file():
+        raise RecipeError(f"there is no recipe {source!r}. {nearest(source, recipe_names())}")
+    if builtin and source in recipe_names():
+        path = Path(str(resources.files("segdistill.recipe") / "library" / f"{source}.yaml"))
+    try:
+        values = OmegaConf.create(_with_text_keys(OmegaConf.to_container(OmegaConf.load(path), resolve=False)))
+    except OSError as error:
+        raise RecipeError(
+            f"the recipe {source} cannot be read ({error.strerror}). {nearest(source, recipe_names())}"
+        ) from None
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError) as error:
+        raise RecipeError(f"the recipe {source} is not valid YAML ({_first_line(error)}).") from None
+    if not isinstance(values, DictConfig):
+        raise RecipeError(f"the recipe {source} must be a mapping of keys; got {type(values).__name__}.")
+    values.setdefault("name", path.stem)
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if depth == 0:
+        raise RecipeError(f"the recipe {source} stands on more than {MAX_BASES} bases; does one name itself?")
+    beside = path.parent / f"{base}.yaml"
+    return OmegaConf.merge(_read(str(beside) if beside.is_file() else str(base), depth - 1), values)
+
+
+def _with_text_keys(values: Any) -> Any:
+    """YAML 1.1 reads the key ``on`` as true; here it is the field of a term."""
+    if isinstance(values, dict):
+        return {"on" if key is True else key: _with_text_keys(value) for key, value in values.items()}
+    return values
+
+
+def _sentence(location: tuple[int | str, ...], fault: Any) -> str:
+    key = ".".join(str(part) for part in location)
+    if fault["type"] == "extra_forbidden":
+        return f"`{key}` is not a key of a recipe. {nearest(str(location[-1]), _keys_at(location[:-1]))}"
+    if fault["type"] == "missing":
+        return f"`{key}` must be given."
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "value_error":
+        return message
+    shown = (
+        fault["input"]
+        if not isinstance(fault["input"], float) or math.isfinite(fault["input"])
+        else str(fault["input"])
+    )
+    return f"`{key}`: {message[0].lower()}{message[1:]}; got {shown!r}."
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    fields: type[BaseModel] = Recipe
+    for part in location:
+        annotation = fields.model_fields[str(part)].annotation if str(part) in fields.model_fields else None
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        fields = next((kind for kind in options if isinstance(kind, type) and issubclass(kind, BaseModel)), Recipe)
+    return list(fields.model_fields)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,265 @@
+"""The typed, closed schema of a recipe: load, override, validate, dump.
+
+A recipe is a YAML file. ``base: other`` starts from another recipe and changes what is written below it.
+``key.path=value`` overrides come last. Nothing but ``build.py`` and what stands above it knows this module.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(allow_inf_nan=False)]
+Size = tuple[Count, Count]
+Mapping = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]  # null empties it
+Color = tuple[float, float, float]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class DataConfig(_Closed):
+    """Images, labels and how they are cut into batches.
+
+    Attributes:
+        dataset: Name in ``DATASETS``.
+        root: Folder of the data set; null for one that is drawn (``streets``).
+        train_split: Split to learn from.
+        val_split: Split that is scored during training and chooses the best weights; null for none.
+        test_split: Split that is scored once at the end, with the best weights; null for none.
+        options: Further arguments of the data set, for example ``classes`` of a ``folder``.
+        unlabelled: Folder of images without labels, added to the training set.
+        cache: Folder that `segdistill prepare` wrote, read instead of the image files; null for none.
+        image_scale: Images are resized by this factor when read; labels of val and test are not.
+        crop_size: (height, width) of a training crop, pixels.
+        scale_range: Random scale of an image before the crop: from, to.
+        flip: Probability of a horizontal flip.
+        batch_size: Images per optimizer step, over all processes and micro-batches.
+        num_workers: Loader processes per training process.
+        max_faults: How many unreadable files a run steps over, each named, before it stops.
+    """
+
+    dataset: str
+    root: str | None = None
+    train_split: str = "train"
+    val_split: str | None = "val"
+    test_split: str | None = None
+    options: Mapping = {}
+    unlabelled: str | None = None
+    cache: str | None = None
+    image_scale: Positive = 1.0
+    crop_size: Size
+    scale_range: tuple[Positive, Positive] = (0.5, 2.0)
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
+    batch_size: Count = 16
+    num_workers: Annotated[int, Field(ge=0)] = 4
+    max_faults: Annotated[int, Field(ge=0)] = 10
+
+
+class ModelConfig(_Closed):
+    """A network of our zoo; the number of classes comes from the data.
+
+    Attributes:
+        name: ``<head>_<backbone>``.
+        pretrained: ImageNet weights of the backbone: true for timm's, or a safetensors file.
+        output_stride: Image pixels per cell of the last map: 8, 16 or 32.
+        aux: Auxiliary head; null for the family's custom.
+        dropout: False takes all dropout out.
+        backbone: Further arguments of the timm backbone.
+        mean: Of the image normalisation; null for that of the pretrained weights.
+        std: Likewise.
+        features: Further features by name: ``{deep: backbone.layer3}``.
+    """
+
+    name: str
+    pretrained: bool | str = False
+    output_stride: Literal[8, 16, 32] = 8
+    aux: bool | None = None
+    dropout: bool = True
+    backbone: Mapping = {}
+    mean: Color | None = None
+    std: Color | None = None
+    features: dict[str, str] | None = None
+
+
+class TeacherConfig(_Closed):
+    """A trained network.
+
+    Attributes:
+        weights: A run folder, a ``student.safetensors``, or a checkpoint of the paper's authors (``.pth``).
+        official: Which of the authors' networks a ``.pth`` holds, for example ``deeplabv3_resnet101``.
+        features: Further features by name: ``{deep: backbone.layer3}``.
+        precision: ``fp32`` or ``bf16``, whose weights are cast once; null for ``train.precision``.
+        fold_bn: Fold batch normalisation into the convolutions before it: the same outputs up to rounding.
+        compile: ``torch.compile`` it, at the first step.
+    """
+
+    weights: str
+    official: str = "deeplabv3_resnet101"
+    features: dict[str, str] | None = None
+    precision: Literal["fp32", "bf16"] | None = None
+    fold_bn: bool = True
+    compile: bool = False
+
+
+class TermConfig(BaseModel):
+    """A distillation loss. Keys beside these are options of the loss and are checked against it.
+
+    Attributes:
+        loss: Name in ``LOSSES``; null for the name of the term.
+        weight: Its factor, or one for each part: ``{mimic: 2.0e-6, contrast: 5.0e-3}``; null: as published.
+        on: ``logits`` or a feature; null for what the loss reads by nature.
+        teacher_on: The teacher's field where its name differs.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    loss: str | None = None
+    weight: Weight | dict[str, Weight] | None = None
+    on: str | None = None
+    teacher_on: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the loss."""
+        return dict(self.model_extra or {})
+
+
+class OptimConfig(_Closed):
+    """Optimizer and schedule: ``lr * (1 - step / iterations) ** power``, never below ``min_lr``.
+
+    Attributes:
+        name: ``sgd`` or ``adamw``.
+        lr: Learning rate at the start.
+        momentum: Of SGD.
+        weight_decay: On all parameters.
+        power: Of the polynomial decay.
+        min_lr: Floor.
+        clip: Largest L2 norm of the whole gradient; null for no clipping.
+        clip_terms: The same for the parameters of the distillation losses alone (the authors' 15).
+    """
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    lr: Positive = 0.02
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: NotNegative = 1e-4
+    power: NotNegative = 0.9
+    min_lr: NotNegative = 0.0
+    clip: Positive | None = None
+    clip_terms: Positive | None = None
+
+
+class TrainConfig(_Closed):
+    """The loop.
+
+    Attributes:
+        iterations: Optimizer steps.
+        accumulate: Micro-batches per step.
+        precision: ``fp32`` or ``bf16`` (autocast; losses stay in float32).
+        aux_weight: Weight of the auxiliary loss.
+        val_every: Steps between validations; the last step is always validated.
+        save_every: Steps between checkpoints; null for every validation.
+        log_every: Steps between lines of ``metrics.jsonl``.
+        grad_norms_every: Steps between measurements of the gradient that each loss part sends into the student,
+            a backward pass for each; null for none.
+        channels_last: Memory layout of networks and images; about a third faster on a CPU, and on a GPU with bf16.
+        compile: ``torch.compile`` the student, at the first step; it is scored uncompiled.
+        freeze_bn: Keep BatchNorm at its stored statistics.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        tracker: ``tensorboard`` or null.
+        gallery: How many evaluated images to keep as pictures for the report.
+    """
+
+    iterations: Count
+    accumulate: Count = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
+    aux_weight: NotNegative = 0.4
+    val_every: Count = 800
+    save_every: Count | None = None
+    log_every: Count = 50
+    grad_norms_every: Count | None = None
+    channels_last: bool = False
+    compile: bool = False
+    freeze_bn: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    tracker: Literal["tensorboard"] | None = None
+    gallery: Annotated[int, Field(ge=0, le=64)] = 8
+
+
+class EvaluateConfig(_Closed):
+    """How scores are taken; see ``engine/evaluate.py``.
+
+    Attributes:
+        protocol: ``default``, or ``paper`` for the averages of the published tables.
+        scales: Image scales whose probabilities are averaged.
+        flip: Also average over the mirrored image.
+        window: (height, width) of a sliding window, pixels; null for the whole image at once.
+        boundary: Also score how well contours fit, once, with the best weights.
+    """
+
+    protocol: Literal["default", "paper"] = "default"
+    scales: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
+    flip: bool = False
+    window: Size | None = None
+    boundary: bool = True
+
+
+class Recipe(_Closed):
+    """One run: a teacher, a student alone, or a distillation.
+
+    Attributes:
+        name: Of the run folder and the tables.
+        description: What it is, and the published score if there is one.
+        role: ``teacher`` or ``student``; only names the run.
+        seed: Of the initial weights, the data order, the augmentation and the masks.
+        data: See `DataConfig`.
+        model: The network that is trained.
+        teacher: The network it learns from; only with ``terms``.
+        terms: Distillation losses by name.
+        methods: Terms of methods for ``segdistill compare``, beside or instead of its own: name to terms.
+        optim: See `OptimConfig`.
+        train: See `TrainConfig`.
+        evaluate: See `EvaluateConfig`.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    description: str = ""
+    role: Literal["teacher", "student"] = "student"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: DataConfig
+    model: ModelConfig
+    teacher: TeacherConfig | None = None
+    terms: dict[str, TermConfig] = {}
+    methods: dict[str, dict[str, TermConfig]] = {}
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @field_validator("terms", mode="before")
+    @classmethod
+    def _without_null(cls, terms: Any) -> Any:
+        """``terms.kd=null`` takes a term of the base away."""
+        return {k: v for k, v in terms.items() if v is not None} if isinstance(terms, dict) else terms
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Recipe":
+        if self.terms and self.teacher is None:
+            raise ValueError(
+                "`teacher` must be given where there are terms; got null. Add teacher.weights=RUN, a run folder."
+            )
+        if self.data.batch_size % self.train.accumulate:
+            raise ValueError(
+                f"`data.batch_size` must be a multiple of `train.accumulate`; got {self.data.batch_size} and "
+                f"{self.train.accumulate}."
+            )
+        low, high = self.data.scale_range
+        if low > high:
+            raise ValueError(f"`data.scale_range` must not fall; got {low} to {high}.")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """``teacher``, ``student`` (alone) or ``distilled``."""
+        return "distilled" if self.terms else self.role

@@ -1,0 +1,1 @@
+"""What a report finds: rows, rankings, sentences. No figures."""

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.data.fakes import HEIGHT, WIDTH, make_folder, write_image, write_mask
+
+from segdistill.data import Folder, Images
+from segdistill.util import DataError, DatasetNotFoundError
+
+
+@pytest.mark.parametrize("split_first", [True, False])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_both_layouts(tmp_path, split_first, split):
+    dataset = Folder(make_folder(tmp_path, split_first=split_first), split)
+    assert len(dataset) == 3
+    assert dataset.labels.names == ("class 0", "class 1", "class 2")
+    image, mask = dataset[0]
+    assert image.shape == (3, HEIGHT, WIDTH)
+    assert set(mask.flatten().tolist()) == {0, 1, 2}
+
+
+def test_given_classes_win_and_255_is_ignored(tmp_path):
+    make_folder(tmp_path)
+    write_mask(tmp_path / "train/masks/scene0.png", [0, 3, 255])
+    dataset = Folder(tmp_path, classes=["a", "b", "c", "d"])
+    assert dataset.labels.num_classes == 4
+    assert set(dataset[0][1].flatten().tolist()) == {0, 3, 255}
+
+
+def test_ignored_ids(tmp_path):
+    make_folder(tmp_path, num_classes=4, listed=False)
+    write_mask(tmp_path / "train/masks/scene1.png", [0, 2, 9])
+    dataset = Folder(tmp_path, classes=["a", "void", "b", "c"], ignore=[1, 9])
+    assert dataset.labels.names == ("a", "b", "c")
+    assert set(dataset[0][1].flatten().tolist()) == {0, 255, 1, 2}
+    assert set(dataset[1][1].flatten().tolist()) == {0, 1, 255}
+
+
+def test_ids_beyond_the_class_list(tmp_path):
+    make_folder(tmp_path, num_classes=5)
+    with pytest.raises(DataError, match=r"scene0\.png.*3, 4 \(allowed: 0-2, 255\)"):
+        Folder(tmp_path, classes=["a", "b", "c"]).load(0)
+
+
+COLORS = [[200, 0, 0], [0, 200, 0], [0, 0, 0]]
+
+
+def write_colors(path, ids):
+    Image.fromarray(np.array(COLORS, dtype=np.uint8)[ids]).save(path)
+
+
+def test_colour_masks(tmp_path):
+    make_folder(tmp_path)
+    ids = np.random.default_rng(0).integers(0, 3, (HEIGHT, WIDTH))
+    write_colors(tmp_path / "train/masks/scene0.png", ids)
+    dataset = Folder(tmp_path, classes=["red", "green", "void"], colors=COLORS, ignore=[2])
+    assert dataset.labels.colors == ((200, 0, 0), (0, 200, 0))
+    expected = torch.from_numpy(np.where(ids == 2, 255, ids).astype(np.uint8))
+    assert torch.equal(dataset[0][1].as_subclass(torch.Tensor), expected)
+
+
+def test_unknown_colours_are_named(tmp_path):
+    make_folder(tmp_path)
+    pixels = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
+    pixels[3, 4], pixels[0, 0] = (1, 2, 3), (255, 255, 255)
+    Image.fromarray(pixels).save(tmp_path / "train/masks/scene0.png")
+    dataset = Folder(tmp_path, classes=["red", "green", "void"], colors=COLORS)
+    with pytest.raises(DataError, match=r"scene0\.png.*does not have: \[1, 2, 3\], \[255, 255, 255\]"):
+        dataset.load(0)
+
+
+def test_colour_masks_must_not_be_lossy(tmp_path):
+    make_folder(tmp_path)
+    (tmp_path / "train/masks/scene0.png").unlink()
+    write_image(tmp_path / "train/masks/scene0.jpg")
+    with pytest.raises(DataError, match="loss"):
+        Folder(tmp_path, classes=["a", "b", "c"], colors=COLORS).load(0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": ["a", "b"], "colors": COLORS}, "one colour per name"),
+        ({"classes": ["a", "b"], "colors": [[1, 1, 1], [1, 1, 1]]}, "`colors` must differ"),
+        ({"classes": ["a", "a"]}, "`names` must differ"),
+        ({"split": "../train"}, "name of a folder"),
+    ],
+)
+def test_bad_options(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        Folder(make_folder(tmp_path), **options)
+
+
+def test_the_class_list_is_needed(tmp_path):
+    make_folder(tmp_path, listed=False)
+    with pytest.raises(ValueError, match=r"classes\.txt"):
+        Folder(tmp_path)
+    (tmp_path / "classes.txt").write_text("a\n\nb\n")
+    with pytest.raises(DataError, match="one class name a line"):
+        Folder(tmp_path)
+
+
+def test_missing_split_says_what_is_there(tmp_path):
+    make_folder(tmp_path)
+    with pytest.raises(DatasetNotFoundError, match=r"test/images.*holds classes\.txt, train, val"):
+        Folder(tmp_path, "test")
+    with pytest.raises(DatasetNotFoundError, match="does not exist"):
+        Folder(tmp_path / "absent")
+
+
+def test_images_from_a_folder_a_file_and_a_pattern(tmp_path):
+    for name in ("b.jpg", "a.png", "deep/c.jpg", ".hidden.jpg"):
+        write_image(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no image")
+    assert [path.name for path, _ in Images(tmp_path).samples] == ["a.png", "b.jpg"]
+    assert [path.name for path, _ in Images(tmp_path / "b.jpg").samples] == ["b.jpg"]
+    assert [path.name for path, _ in Images(tmp_path / "**" / "*.jpg").samples] == ["b.jpg", "c.jpg"]
+    image, mask = Images(tmp_path, classes=["x", "y"])[0]
+    assert mask.shape == image.shape[-2:]
+    assert (mask == 255).all()
+    with pytest.raises(DatasetNotFoundError, match="matches none"):
+        Images(tmp_path / "*.bmp")

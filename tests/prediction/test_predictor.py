@@ -1,0 +1,204 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from tests.data.fakes import write_image
+from torch import nn
+
+from segdistill.engine.evaluation import Protocol
+from segdistill.prediction.files import find_images, predict_files
+from segdistill.prediction.predictor import Predictor, read_image
+from segdistill.types import Preprocessing
+from segdistill.util import ImageError
+
+COLORS = [(10, 20, 30), (200, 0, 100), (0, 250, 5)]
+
+
+def predictor(**options):
+    torch.manual_seed(0)
+    network = nn.Conv2d(3, 3, 5, stride=2, padding=2)
+    return Predictor(network, ["a", "b", "c"], COLORS, **options)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    write_image(tmp_path / "in/picture.png", seed=3)
+    return tmp_path / "in/picture.png"
+
+
+def test_path_picture_array_and_tensors_give_the_same_mask(picture):
+    predict = predictor()
+    pixels = np.array(Image.open(picture))
+    tensor = torch.from_numpy(pixels).movedim(-1, 0)
+    masks = [predict(i) for i in (picture, str(picture), Image.open(picture), pixels, tensor, tensor.float() / 255)]
+    assert masks[0].shape == pixels.shape[:2]
+    assert masks[0].dtype == torch.uint8
+    assert len(masks[0].unique()) > 1
+    assert all(torch.equal(mask, masks[0]) for mask in masks)
+
+
+def test_the_mask_is_the_argmax_of_normalised_and_resized_logits(picture):
+    pre = Preprocessing((0.1, 0.2, 0.3), (0.5, 0.4, 0.3), bgr=True)
+    predict = predictor(preprocessing=pre)
+    image = read_image(picture).flip(0)[None]
+    image = (image - torch.tensor(pre.mean).view(1, 3, 1, 1)) / torch.tensor(pre.std).view(1, 3, 1, 1)
+    logits = F.interpolate(predict.network(image), image.shape[-2:], mode="bilinear", align_corners=True)
+    assert torch.equal(predict(picture), logits.argmax(1)[0].byte())
+
+
+def test_grey_transparent_and_palette_pictures_are_read_as_rgb(tmp_path):
+    grey = np.random.default_rng(0).integers(0, 256, (6, 8), dtype=np.uint8)
+    expected = torch.from_numpy(grey)[None].expand(3, -1, -1).float() / 255
+    for mode in ("L", "LA", "RGBA", "P"):
+        Image.fromarray(grey).convert(mode).save(tmp_path / "x.png")
+        assert torch.equal(read_image(tmp_path / "x.png"), expected), mode
+
+
+def test_a_photograph_is_turned_upright_as_in_training(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned
+    write_image(tmp_path / "x.png", size=(8, 12))
+    Image.open(tmp_path / "x.png").save(tmp_path / "turned.png", exif=exif)
+    upright = read_image(tmp_path / "turned.png")
+    assert torch.equal(upright, read_image(tmp_path / "x.png").rot90(-1, (1, 2)))
+
+
+def test_image_scale_shrinks_what_the_network_sees_and_not_the_mask(picture):
+    seen = []
+
+    class Spy(nn.Conv2d):
+        def forward(self, image):
+            seen.append(tuple(image.shape[-2:]))
+            return super().forward(image)
+
+    mask = Predictor(Spy(3, 3, 1), ["a", "b", "c"], COLORS, image_scale=0.5)(picture)
+    assert seen == [(12, 20)]
+    assert mask.shape == (24, 40)
+
+
+def test_the_protocol_is_followed(picture):
+    sizes = []
+
+    class Spy(nn.Conv2d):
+        def forward(self, image):
+            sizes.append(tuple(image.shape[-2:]))
+            return super().forward(image)
+
+    Predictor(Spy(3, 3, 1), ["a", "b", "c"], COLORS)(picture, Protocol(scales=(0.5, 1.0), flip=True))
+    assert sizes == [(12, 20), (12, 20), (24, 40), (24, 40)]
+
+
+def test_predicting_puts_the_network_in_evaluation_mode(picture):
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)).train()
+    before = network[1].running_mean.clone()
+    Predictor(network, ["a", "b", "c"], COLORS)(picture)
+    assert torch.equal(network[1].running_mean, before)
+
+
+def test_the_segmenter_normalises_and_returns_logits():
+    predict = predictor()
+    image = torch.rand(2, 3, 8, 8)
+    pre = Preprocessing()
+    ready = (image - torch.tensor(pre.mean).view(1, 3, 1, 1)) / torch.tensor(pre.std).view(1, 3, 1, 1)
+    assert torch.allclose(predict.segmenter()(image), predict.network(ready))
+    assert predict.to("cpu") is predict
+    assert predict.device == torch.device("cpu")
+
+
+def test_a_mask_image_holds_train_ids_and_class_colours(tmp_path):
+    mask = torch.tensor([[0, 1, 2], [2, 1, 0]], dtype=torch.uint8)
+    predictor().mask_image(mask).save(tmp_path / "mask.png")
+    saved = Image.open(tmp_path / "mask.png")
+    assert saved.mode == "P"
+    assert np.array_equal(np.array(saved), mask.numpy())
+    assert np.array_equal(np.array(saved.convert("RGB")), np.array(COLORS, np.uint8)[mask.numpy()])
+
+
+def test_an_overlay_mixes_image_and_colours():
+    image = np.full((2, 3, 3), 100, np.uint8)
+    mask = torch.tensor([[0, 1, 2], [2, 1, 0]], dtype=torch.uint8)
+    colors = np.array(COLORS)[mask.numpy()]
+    for opacity in (0.0, 0.25, 1.0):
+        mixed = np.array(predictor().overlay(image, mask, opacity))
+        assert np.abs(mixed - ((1 - opacity) * 100 + opacity * colors)).max() <= 0.5
+
+
+def test_find_images_of_a_file_a_folder_and_a_pattern(tmp_path):
+    for name in ("b.png", "deep/er/a.JPG", "deep/c.webp", "notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    def found(source):
+        pairs = find_images(str(source))
+        assert all(path.is_file() and str(path).endswith(str(relative)) for path, relative in pairs)
+        return [str(relative) for _, relative in pairs]
+
+    assert found(tmp_path / "b.png") == ["b.png"]
+    assert found(tmp_path) == ["b.png", "deep/c.webp", "deep/er/a.JPG"]
+    assert found(tmp_path / "deep/er/*") == ["a.JPG"]
+    assert found(tmp_path / "deep/**/*") == ["c.webp", "er/a.JPG"]
+    assert found(f"{tmp_path}/**/*.png") == ["b.png"]
+
+
+@pytest.mark.parametrize("source", ["", "nothing", "*.jpg", "none/**/*.png"])
+def test_find_images_that_are_not_there(tmp_path, source):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ImageError, match="names no image: give an image, a folder of images or a quoted glob"):
+        find_images(f"{tmp_path}/{source}")
+
+
+def test_every_image_gets_its_own_files_in_the_folders_it_came_from(tmp_path):
+    names = ["a.png", "a.jpg", "a_png.png", "a.b.png", "a_b.png", "deep/a.png"]
+    for seed, name in enumerate(names):
+        write_image(tmp_path / "in" / name, seed=seed)
+    predict = predictor()
+    masks = list(predict_files(predict, str(tmp_path / "in"), tmp_path / "out"))
+    assert len(set(masks)) == len(names)
+    assert len([path for path in (tmp_path / "out").rglob("*") if path.is_file()]) == 2 * len(names)
+    assert len(list((tmp_path / "out/deep").iterdir())) == 2
+    for (image, _), mask in zip(find_images(str(tmp_path / "in")), masks, strict=True):
+        assert np.array_equal(np.array(Image.open(mask)), predict(image).numpy())
+        overlay = Image.open(str(mask).replace("_mask.png", "_overlay.png"))
+        assert np.array_equal(np.array(overlay), np.array(predict.overlay(image, predict(image))))
+
+
+def test_an_unreadable_image_is_named_and_what_was_written_is_kept(tmp_path):
+    write_image(tmp_path / "in/a.png")
+    (tmp_path / "in/b.png").write_bytes(b"no picture")
+    masks = predict_files(predictor(), str(tmp_path / "in"), tmp_path / "out")
+    assert next(masks).name == "a_png_mask.png"
+    with pytest.raises(ImageError, match=r"in/b\.png is not a readable image"):
+        next(masks)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_png_mask.png", "a_png_overlay.png"]
+
+
+def test_a_truncated_image_is_named(tmp_path):
+    write_image(tmp_path / "x.jpg", size=(64, 64))
+    content = (tmp_path / "x.jpg").read_bytes()
+    (tmp_path / "x.jpg").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ImageError, match=r"x\.jpg is not a readable image"):
+        predictor()(tmp_path / "x.jpg")
+
+
+def test_a_missing_image_is_named(tmp_path):
+    with pytest.raises(ImageError, match=r"none\.png does not exist"):
+        predictor()(tmp_path / "none.png")
+
+
+def test_an_image_of_16_bits_is_refused(tmp_path):
+    Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(tmp_path / "x.png")
+    with pytest.raises(ImageError, match=r"x\.png .* more than 8 bits"):
+        read_image(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), torch.zeros(1, 3, 4, 4)])
+def test_an_array_of_another_shape_is_refused(image):
+    with pytest.raises(ImageError, match="`image` must have 3 channels"):
+        predictor()(image)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint16, np.int8])
+def test_an_array_of_other_integers_is_refused(dtype):
+    with pytest.raises(ImageError, match="`image` must be uint8, or float in"):
+        predictor()(np.zeros((4, 4, 3), dtype))
