@@ -5,12 +5,12 @@ import os
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from tests.store.fake_runs import make_run
+from tests.store.fake_runs import make_run, three_runs
 
 from segdistill.data import STREETS_LABELS
 from segdistill.networks import create_model, save_student
 
-__all__ = ["make_run"]  # a fixture
+__all__ = ["make_run", "three_runs"]  # fixtures
 
 SMALL = "deeplabv3_mobilenetv2_035"
 
