@@ -7,8 +7,8 @@ import torch
 from accelerate.state import AcceleratorState
 from tests.store.fake_runs import make_run, three_runs
 
+from segdistill import networks
 from segdistill.data import STREETS_LABELS
-from segdistill.networks import create_model, save_student
 
 __all__ = ["make_run", "three_runs"]  # fixtures
 
@@ -42,8 +42,9 @@ def save_network(tmp_path_factory):
             saved[table] = tmp_path_factory.mktemp("network") / "student.safetensors"
             with torch.random.fork_rng():
                 torch.manual_seed(0)
-                network = create_model(SMALL, num_classes=table.num_classes, output_stride=16)
-            save_student(saved[table], network, labels_json=table.to_json())
+                network = networks.create_network(SMALL, num_classes=table.num_classes, options={"output_stride": 16})
+            network.labels = table
+            networks.save_network(saved[table], network)
         return saved[table]
 
     return save

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         SKDAdversarialLoss,
         SKDLoss,
     )
-    from segdistill.networks import Teacher, create_model, load_official
+    from segdistill.networks import Network, Teacher, create_network, load_official
     from segdistill.prediction import load
     from segdistill.util import SegdistillError
 
@@ -55,7 +55,8 @@ _HOMES = {
     "SegdistillError": "segdistill.util",
     "Teacher": "segdistill.networks",
     "Term": "segdistill.distill",
-    "create_model": "segdistill.networks",
+    "create_network": "segdistill.networks",
+    "Network": "segdistill.networks",
     "load": "segdistill.prediction",
     "load_official": "segdistill.networks",
     "ops": "segdistill.ops",
@@ -80,10 +81,11 @@ __all__ = [
     "SKDAdversarialLoss",
     "SKDLoss",
     "SegdistillError",
+    "Network",
     "Teacher",
     "Term",
     "__version__",
-    "create_model",
+    "create_network",
     "load",
     "load_official",
     "ops",

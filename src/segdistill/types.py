@@ -9,17 +9,26 @@ IGNORE_INDEX: Final = 255
 
 
 class Preprocessing(NamedTuple):
-    """How a network wants its image: ``(x - mean) / std`` of an RGB image in [0, 1].
+    """How a network is fed: ``(x - mean) / std`` of an RGB image in [0, 1], at a size that it takes.
 
     Attributes:
         mean: Per channel, in the order the network takes the channels.
         std: Per channel, same order.
         bgr: The network takes blue first; the channels are flipped before ``mean`` and ``std``.
+        size: (H, W) in pixels that the network insists on; images are resized to it. None: any size.
+        multiple: Sides must be multiples of this; images are padded at the right and bottom, and what the network
+            gives is cut back.
     """
 
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
     bgr: bool = False
+    size: tuple[int, int] | None = None
+    multiple: int = 1
+
+
+AS_IT_IS: Final = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+"""For networks whose images are ready: nothing is done to them."""
 
 
 class Batch(NamedTuple):

@@ -44,7 +44,7 @@ VERBS = {
     "list": set(),
 }
 TINY = ["data.options={num_images: 3, num_train: 3, size: [32, 48]}", "data.crop_size=[32,48]", "data.batch_size=2",
-        "model.name=deeplabv3_mobilenetv2_035", "model.backbone=null", "model.output_stride=16",
+        "model.name=deeplabv3_mobilenetv2_035", "model.options.backbone=null", "model.options.output_stride=16",
         "train.iterations=2", "train.log_every=1",
         "train.gallery=1", "train.device=cpu"]  # fmt: skip
 

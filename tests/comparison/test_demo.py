@@ -7,7 +7,7 @@ from segdistill.comparison.demo import plan_demo, run_demo
 from segdistill.util import RecipeError
 
 TINY = ["data.options={num_images: 2, num_train: 2, size: [32, 48]}", "data.crop_size=[32,48]", "data.batch_size=2",
-        "model.name=deeplabv3_mobilenetv2_035", "model.backbone=null",
+        "model.name=deeplabv3_mobilenetv2_035", "model.options.backbone=null",
         "train.iterations=2", "train.val_every=2", "train.log_every=1",
         "train.gallery=1", "train.device=cpu"]  # fmt: skip
 

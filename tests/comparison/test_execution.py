@@ -20,7 +20,12 @@ from segdistill.comparison.setup import set_up
 from segdistill.experiment.training import recipe_of
 from segdistill.util import RecipeError
 
-NETWORK = ["model.name=deeplabv3_mobilenetv2_035", "model.backbone=null", "model.output_stride=16", "train.device=cpu"]
+NETWORK = [
+    "model.name=deeplabv3_mobilenetv2_035",
+    "model.options.backbone=null",
+    "model.options.output_stride=16",
+    "train.device=cpu",
+]
 DATA = ["data.options.num_images=4", "data.options.num_train=4", "data.options.size=[32,48]", "data.crop_size=[32,48]",
         "data.batch_size=2"]  # fmt: skip
 TINY = [*NETWORK, *DATA, "train.iterations=4", "train.log_every=1", "train.val_every=2", "train.gallery=2",

@@ -35,10 +35,12 @@ def test_loss_is_the_weighted_sum_of_parts_computed_by_hand():
     distiller = Distiller(student, [Term("kd", weight=3.0), term], features={"deep": "1"}, teacher=teacher)
     step = distiller(images, labels, teacher(images))
 
-    logits, target = student(images), teacher.model(images)
+    logits, target = student(images), teacher.network.module(images)
     task = F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX)
     kd = KDLoss()(logits, target)
-    af_dcd = distiller.losses["af_dcd"](student[1](student[0](images)), teacher.model[1](teacher.model[0](images)))
+    af_dcd = distiller.losses["af_dcd"](
+        student[1](student[0](images)), teacher.network.module[1](teacher.network.module[0](images))
+    )
     expected = {"task": task, "kd": kd, "af_dcd.mimic": af_dcd.mimic, "af_dcd.contrast": af_dcd.contrast}
     assert step.parts.keys() == expected.keys()
     for name, value in expected.items():

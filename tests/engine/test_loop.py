@@ -16,7 +16,7 @@ from segdistill.engine.meter import Meter
 from segdistill.engine.optim import make_optimizer
 from segdistill.engine.signals import Stopped
 from segdistill.engine.step import Loop, Plan, set_train_mode, step_seed
-from segdistill.networks import create_model
+from segdistill.networks import create_network
 from segdistill.types import IGNORE_INDEX, Batch, SegOutput
 from segdistill.util import NotFiniteError
 
@@ -242,7 +242,7 @@ def test_clipping_bounds_the_gradient_of_the_terms_alone(tmp_path):
     run.go()
     moved = {name: (tensor - before[name]).norm() for name, tensor in run.state().items() if tensor.is_floating_point()}
     assert sum(v**2 for k, v in moved.items() if k.startswith("losses.")) ** 0.5 <= 1.01e-6
-    assert moved["student.0.weight"] > 1e-4
+    assert moved["network.module.0.weight"] > 1e-4
 
 
 def test_batch_norm_can_be_frozen():
@@ -275,11 +275,11 @@ def test_step_seeds_differ_by_seed_step_and_process():
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", ["deeplabv3_mobilenetv2_035", "pspnet_resnet18"])
 def test_channels_last_reaches_every_map(name, precision):
-    options = {"mean": (0.5,) * 3, "std": (0.2,) * 3, "bgr": True}
-    student, big = (create_model(name, num_classes=CLASSES, output_stride=16) for _ in range(2))
-    teacher = Teacher(big, precision=precision, fold_bn=True, **options)
+    options = {"output_stride": 16, "mean": [0.5] * 3, "std": [0.2] * 3, "bgr": True}
+    student, big = (create_network(name, num_classes=CLASSES, options=options) for _ in range(2))
+    teacher = Teacher(big, precision=precision, fold_bn=True)
     terms = [Term("kd"), Term("cwd", on="layer4"), Term("fitnet", on="layer3", weight=1.0)]
-    distiller = Distiller(student, terms, teacher=teacher, **options)
+    distiller = Distiller(student, terms, teacher=teacher)
     strayed, seen = [], 0
 
     def look(module, given, made):

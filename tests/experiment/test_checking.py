@@ -75,7 +75,7 @@ def test_every_split_that_a_run_reads_is_scanned(tmp_path, save_network):
     assert ("layer4", (1, 160, 4, 6), (1, 112, 4, 6)) in checkup.shapes
 
 
-NETWORK = ["model.name=deeplabv3_mobilenetv2_035", "model.backbone=null", "model.output_stride=16"]
+NETWORK = ["model.name=deeplabv3_mobilenetv2_035", "model.options.backbone=null", "model.options.output_stride=16"]
 
 
 def test_weights_gradients_and_optimizer_state_are_counted():

@@ -36,8 +36,8 @@ TREES = {
     "coco_stuff": make_coco_stuff,
     "voc": make_voc,
 }
-TINY = [f"model.name={SMALL}", "model.backbone=null", "model.aux=null", "model.pretrained=false",
-        "model.output_stride=16", "data.crop_size=[64,64]", "data.batch_size=2", "data.num_workers=0"]  # fmt: skip
+TINY = [f"model.name={SMALL}", "model.options.backbone=null", "model.options.aux=null", "model.pretrained=false",
+        "model.options.output_stride=16", "data.crop_size=[64,64]", "data.batch_size=2", "data.num_workers=0"]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -180,12 +180,12 @@ def test_further_features_can_be_named_and_terms_read_them(tiny):
     )
     built = build(recipe)
     assert {"layer1", "layer4", "head", "deep"} <= set(built.distiller.tapped.taps)
-    assert built.distiller.losses["af_dcd"].teacher_channels == built.teacher.model.feature_channels["layer3"]
+    assert built.distiller.losses["af_dcd"].teacher_channels == built.teacher.network.channels["layer3"]
 
 
 def test_a_whole_term_can_be_given_as_an_override(tiny):
     built = build(tiny("demo", "terms.af_dcd={on: layer3}", "terms.soft={loss: kd, on: logits, weight: 3.0}"))
-    assert built.distiller.losses["af_dcd"].teacher_channels == built.teacher.model.feature_channels["layer3"]
+    assert built.distiller.losses["af_dcd"].teacher_channels == built.teacher.network.channels["layer3"]
     assert built.distiller.weights["soft"] == 3.0
 
 
@@ -230,7 +230,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_nearest(tiny, override, mess
 
 def test_an_option_that_the_backbone_misses_is_named(tiny):
     with pytest.raises(ValueError, match="drop_rat"):
-        build(tiny("camvid_cpu_student", "model.backbone={drop_rat: 0.1}"))
+        build(tiny("camvid_cpu_student", "model.options.backbone={drop_rat: 0.1}"))
 
 
 def test_an_option_that_the_data_set_misses_is_named(tmp_path):

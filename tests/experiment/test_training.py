@@ -20,7 +20,7 @@ from segdistill.recipe.load import load_recipe
 TINY = [
     "data.options.size=[32,48]", "data.options.num_images=7", "data.options.num_train=7",
     "data.crop_size=[32,48]", "data.batch_size=4",
-    "model.name=deeplabv3_mobilenetv2_035", "model.backbone=null", "model.output_stride=16", "train.gallery=2",
+    "model.name=deeplabv3_mobilenetv2_035", "model.options.backbone=null", "model.options.output_stride=16", "train.gallery=2",
     "train.log_every=1", "train.device=cpu",
 ]  # fmt: skip
 AF_DCD = ["terms.af_dcd.groups=8", "terms.af_dcd.pool_size=1", "terms.af_dcd.patch_size=[1,2]"]
@@ -224,7 +224,7 @@ def test_stateful_losses_hold_the_same_state_in_every_process(teacher, tmp_path)
 
 def test_two_processes_match_one_at_the_same_global_batch(teacher, tmp_path):
     settings = [*TINY, *AF_DCD, f"teacher.weights={teacher}", "train.iterations=4", "train.val_every=2",
-                "train.freeze_bn=true", "model.dropout=false", "terms.af_dcd.mask=centre",
+                "train.freeze_bn=true", "model.options.dropout=false", "terms.af_dcd.mask=centre",
                 "train.accumulate=2"]  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
     run_recipe(load_recipe("demo", settings), one)

@@ -6,7 +6,7 @@ import torch
 from timm.layers import BatchNormAct2d, Conv2dSame, StdConv2d
 from torch import nn
 
-from segdistill.networks import create_model
+from segdistill.networks import create_network
 from segdistill.networks.folding import fold_batch_norms
 from segdistill.util import FoldError
 
@@ -174,9 +174,11 @@ def test_a_network_that_does_not_run_says_why():
 @pytest.mark.parametrize("name", ["deeplabv3_mobilenetv2_035", "pspnet_resnet18"])
 def test_our_networks_fold_entirely(name):
     torch.manual_seed(0)
-    network = with_statistics(create_model(name, num_classes=5, output_stride=16))
+    network = with_statistics(create_network(name, num_classes=5, options={"output_stride": 16}))
     norms = sum(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
-    auxiliary = sum(isinstance(layer, nn.BatchNorm2d) for layer in network.aux.modules()) if network.aux else 0
+    auxiliary = (
+        sum(isinstance(layer, nn.BatchNorm2d) for layer in network.module.aux.modules()) if network.module.aux else 0
+    )
     inputs = image(torch.float32, (64, 80))
 
     def run():

@@ -50,14 +50,14 @@ def test_the_callers_network_is_not_changed(options):
     net = network()
     before = copy.deepcopy(net.state_dict())
     teacher = Teacher(net, **options)
-    assert teacher.model is not net
+    assert teacher.network.module is not net
     assert net.training
     assert not any(layer._compiled_call_impl for layer in net.modules())
     assert all(torch.equal(now, before[name]) and now.dtype == torch.float32 for name, now in net.state_dict().items()
                if now.is_floating_point())  # fmt: skip
     assert isinstance(net[1], nn.BatchNorm2d)
     plain = Teacher(net)
-    assert plain.model is net
+    assert plain.network.module is net
 
 
 def test_low_precision_gives_what_autocast_gives_to_the_bit_from_half_the_memory():
@@ -70,8 +70,8 @@ def test_low_precision_gives_what_autocast_gives_to_the_bit_from_half_the_memory
     assert torch.equal(output.logits, expected.logits)
     assert torch.equal(output.features["deep"], expected.features["deep"])
     assert output.logits.dtype == torch.bfloat16  # as it is: losses go up themselves
-    assert teacher.model[0].weight.dtype == teacher.model[3].bias.dtype == torch.bfloat16
-    assert teacher.model[1].running_var.dtype == teacher.model[1].weight.dtype == torch.float32
+    assert teacher.network.module[0].weight.dtype == teacher.network.module[3].bias.dtype == torch.bfloat16
+    assert teacher.network.module[1].running_var.dtype == teacher.network.module[1].weight.dtype == torch.float32
 
 
 def test_images_are_normalised_in_float32():
@@ -99,7 +99,7 @@ def test_full_precision_is_full_inside_autocast():
 def test_without_a_precision_the_network_is_taken_as_it_is():
     half = network().bfloat16()
     teacher = Teacher(half, mean=(0.5,) * 3)
-    assert teacher.model is half
+    assert teacher.network.module is half
     assert teacher(images().bfloat16()).logits.dtype == torch.bfloat16
 
 
@@ -154,7 +154,7 @@ def test_a_network_that_cannot_be_folded_is_left_with_a_warning(caplog):
 
     teacher = Teacher(Insists(), fold_bn=True)
     assert teacher.num_folded == 0
-    assert isinstance(teacher.model.norm, nn.BatchNorm2d)
+    assert isinstance(teacher.network.module.norm, nn.BatchNorm2d)
     assert "the teacher's batch normalisation stays as it is: it does not run" in caplog.text
 
 

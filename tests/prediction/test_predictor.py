@@ -6,19 +6,31 @@ from PIL import Image
 from tests.data.fakes import write_image
 from torch import nn
 
-from segdistill.engine.evaluation import Protocol
+from segdistill.data import Images, eval_loader
+from segdistill.engine.evaluation import Protocol, class_scores, to_device
+from segdistill.labels import LabelTable
+from segdistill.networks import Network
 from segdistill.prediction.files import find_images, predict_files
-from segdistill.prediction.predictor import Predictor, read_image
+from segdistill.prediction.pixels import pixels_of
+from segdistill.prediction.predictor import Predictor
 from segdistill.types import Preprocessing
-from segdistill.util import ImageError
+from segdistill.util import DataError, ImageError
 
 COLORS = [(10, 20, 30), (200, 0, 100), (0, 250, 5)]
 
 
 def predictor(**options):
     torch.manual_seed(0)
-    network = nn.Conv2d(3, 3, 5, stride=2, padding=2)
-    return Predictor(network, ["a", "b", "c"], COLORS, **options)
+    return predictor_of(nn.Conv2d(3, 3, 5, stride=2, padding=2), **options)
+
+
+def predictor_of(module, *, preprocessing=Preprocessing(), **options):
+    table = LabelTable.from_names(["a", "b", "c"], COLORS)
+    return Predictor(Network(module, preprocessing=preprocessing, labels=table), **options)
+
+
+def read(path):
+    return pixels_of(path).float() / 255
 
 
 @pytest.fixture
@@ -41,9 +53,9 @@ def test_path_picture_array_and_tensors_give_the_same_mask(picture):
 def test_the_mask_is_the_argmax_of_normalised_and_resized_logits(picture):
     pre = Preprocessing((0.1, 0.2, 0.3), (0.5, 0.4, 0.3), bgr=True)
     predict = predictor(preprocessing=pre)
-    image = read_image(picture).flip(0)[None]
+    image = read(picture).flip(0)[None]
     image = (image - torch.tensor(pre.mean).view(1, 3, 1, 1)) / torch.tensor(pre.std).view(1, 3, 1, 1)
-    logits = F.interpolate(predict.network(image), image.shape[-2:], mode="bilinear", align_corners=True)
+    logits = F.interpolate(predict.network.module(image), image.shape[-2:], mode="bilinear", align_corners=True)
     assert torch.equal(predict(picture), logits.argmax(1)[0].byte())
 
 
@@ -52,7 +64,7 @@ def test_grey_transparent_and_palette_pictures_are_read_as_rgb(tmp_path):
     expected = torch.from_numpy(grey)[None].expand(3, -1, -1).float() / 255
     for mode in ("L", "LA", "RGBA", "P"):
         Image.fromarray(grey).convert(mode).save(tmp_path / "x.png")
-        assert torch.equal(read_image(tmp_path / "x.png"), expected), mode
+        assert torch.equal(read(tmp_path / "x.png"), expected), mode
 
 
 def test_a_photograph_is_turned_upright_as_in_training(tmp_path):
@@ -60,8 +72,8 @@ def test_a_photograph_is_turned_upright_as_in_training(tmp_path):
     exif[0x0112] = 6  # the camera was turned
     write_image(tmp_path / "x.png", size=(8, 12))
     Image.open(tmp_path / "x.png").save(tmp_path / "turned.png", exif=exif)
-    upright = read_image(tmp_path / "turned.png")
-    assert torch.equal(upright, read_image(tmp_path / "x.png").rot90(-1, (1, 2)))
+    upright = read(tmp_path / "turned.png")
+    assert torch.equal(upright, read(tmp_path / "x.png").rot90(-1, (1, 2)))
 
 
 def test_image_scale_shrinks_what_the_network_sees_and_not_the_mask(picture):
@@ -72,7 +84,9 @@ def test_image_scale_shrinks_what_the_network_sees_and_not_the_mask(picture):
             seen.append(tuple(image.shape[-2:]))
             return super().forward(image)
 
-    mask = Predictor(Spy(3, 3, 1), ["a", "b", "c"], COLORS, image_scale=0.5)(picture)
+    predict = predictor_of(Spy(3, 3, 1), image_scale=0.5)
+    seen.clear()  # the trial run
+    mask = predict(picture)
     assert seen == [(12, 20)]
     assert mask.shape == (24, 40)
 
@@ -85,23 +99,25 @@ def test_the_protocol_is_followed(picture):
             sizes.append(tuple(image.shape[-2:]))
             return super().forward(image)
 
-    Predictor(Spy(3, 3, 1), ["a", "b", "c"], COLORS)(picture, Protocol(scales=(0.5, 1.0), flip=True))
+    predict = predictor_of(Spy(3, 3, 1))
+    sizes.clear()  # the trial run
+    predict(picture, Protocol(scales=(0.5, 1.0), flip=True))
     assert sizes == [(12, 20), (12, 20), (24, 40), (24, 40)]
 
 
 def test_predicting_puts_the_network_in_evaluation_mode(picture):
     network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)).train()
     before = network[1].running_mean.clone()
-    Predictor(network, ["a", "b", "c"], COLORS)(picture)
+    predictor_of(network)(picture)
     assert torch.equal(network[1].running_mean, before)
 
 
-def test_the_segmenter_normalises_and_returns_logits():
+def test_the_network_normalises_and_gives_logits():
     predict = predictor()
     image = torch.rand(2, 3, 8, 8)
     pre = Preprocessing()
     ready = (image - torch.tensor(pre.mean).view(1, 3, 1, 1)) / torch.tensor(pre.std).view(1, 3, 1, 1)
-    assert torch.allclose(predict.segmenter()(image), predict.network(ready))
+    assert torch.allclose(predict.network.segment(image), predict.network.module(ready))
     assert predict.to("cpu") is predict
     assert predict.device == torch.device("cpu")
 
@@ -168,7 +184,7 @@ def test_an_unreadable_image_is_named_and_what_was_written_is_kept(tmp_path):
     (tmp_path / "in/b.png").write_bytes(b"no picture")
     masks = predict_files(predictor(), str(tmp_path / "in"), tmp_path / "out")
     assert next(masks).name == "a_png_mask.png"
-    with pytest.raises(ImageError, match=r"in/b\.png is not a readable image"):
+    with pytest.raises(DataError, match=r"in/b\.png` cannot be decoded as image"):
         next(masks)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_png_mask.png", "a_png_overlay.png"]
 
@@ -177,24 +193,24 @@ def test_a_truncated_image_is_named(tmp_path):
     write_image(tmp_path / "x.jpg", size=(64, 64))
     content = (tmp_path / "x.jpg").read_bytes()
     (tmp_path / "x.jpg").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ImageError, match=r"x\.jpg is not a readable image"):
+    with pytest.raises(DataError, match=r"x\.jpg` cannot be decoded as image"):
         predictor()(tmp_path / "x.jpg")
 
 
 def test_a_missing_image_is_named(tmp_path):
-    with pytest.raises(ImageError, match=r"none\.png does not exist"):
+    with pytest.raises(DataError, match=r"none\.png` does not exist"):
         predictor()(tmp_path / "none.png")
 
 
 def test_an_image_of_16_bits_is_refused(tmp_path):
     Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(tmp_path / "x.png")
-    with pytest.raises(ImageError, match=r"x\.png .* more than 8 bits"):
-        read_image(tmp_path / "x.png")
+    with pytest.raises(DataError, match=r"x\.png` .* more than 8 bits"):
+        read(tmp_path / "x.png")
 
 
 @pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), torch.zeros(1, 3, 4, 4)])
 def test_an_array_of_another_shape_is_refused(image):
-    with pytest.raises(ImageError, match="`image` must have 3 channels"):
+    with pytest.raises(ImageError, match=r"`image` must be an \(H, W, 3\) array or a \(3, H, W\) tensor"):
         predictor()(image)
 
 
@@ -202,3 +218,48 @@ def test_an_array_of_another_shape_is_refused(image):
 def test_an_array_of_other_integers_is_refused(dtype):
     with pytest.raises(ImageError, match="`image` must be uint8, or float in"):
         predictor()(np.zeros((4, 4, 3), dtype))
+
+
+@pytest.mark.parametrize("top", [255.0, 1.01, float("nan"), float("inf")])
+def test_floats_beyond_one_are_refused(top):
+    pixels = np.zeros((4, 4, 3), np.float32)
+    pixels[0, 0, 0] = top
+    with pytest.raises(ImageError, match=r"`image` of floats must lie in \[0, 1\].*Divide by 255"):
+        predictor()(pixels)
+
+
+@pytest.mark.parametrize("image", [["a.png", "b.png"], None, 3])
+def test_several_images_at_once_are_refused_in_words(image):
+    with pytest.raises(ImageError, match="must be one image.*Call the predictor once for each image"):
+        predictor()(image)
+
+
+def test_a_network_without_classes_cannot_predict():
+    with pytest.raises(ValueError, match="must know its classes"):
+        Predictor(Network(nn.Conv2d(3, 3, 1)))
+
+
+def test_a_predictor_shows_itself_in_one_line():
+    shown = repr(predictor(metadata={"recipe": "student"}))
+    assert shown == "Predictor(Network(Conv2d, 3 classes, 0.00 M parameters), cpu, trained as student: a, b, c)"
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, 0.37])
+def test_scoring_and_prediction_see_the_same_bits(tmp_path, scale):
+    write_image(tmp_path / "x.png", size=(37, 53), seed=1)
+    seen = []
+
+    class Spy(nn.Conv2d):
+        def forward(self, image):
+            seen.append(image.clone())
+            return super().forward(image)
+
+    predict = predictor_of(Spy(3, 3, 1), image_scale=scale)
+    seen.clear()  # the trial run
+    mask = predict(tmp_path / "x.png")
+    dataset = Images(tmp_path / "x.png")
+    batch = to_device(next(iter(eval_loader(dataset, image_scale=scale))), torch.device("cpu"))
+    scores = class_scores(predict.network.segment, batch.image, (37, 53), Protocol())
+    assert torch.equal(seen[0], seen[1])
+    assert seen[0].stride() == seen[1].stride()  # or other kernels would round otherwise
+    assert torch.equal(mask, scores.argmax(1)[0].byte())

@@ -330,7 +330,7 @@ def list_all() -> None:
     """Recipes, models, data sets, losses and methods of a comparison."""
     from segdistill.data import DATASETS
     from segdistill.losses import LOSSES
-    from segdistill.networks import list_models
+    from segdistill.networks import list_networks
     from segdistill.recipe import METHODS, load_recipe, recipe_names
 
     columns = Column("name", no_wrap=True), Column("description")
@@ -339,7 +339,12 @@ def list_all() -> None:
         described = load_recipe(name, ["teacher.weights=RUN"] if _distils(name) else [])
         table.add_row(name, described.description)
     out.print(table)
-    for title, names in (("models", list_models()), ("data sets", DATASETS), ("losses", LOSSES), ("methods", METHODS)):
+    for title, names in (
+        ("networks of the zoo", list_networks()),
+        ("data sets", DATASETS),
+        ("losses", LOSSES),
+        ("methods", METHODS),
+    ):
         out.print(f"{title}: {', '.join(names)}", highlight=False)
 
 

@@ -6,8 +6,15 @@ from typing import Any
 
 from segdistill import store
 from segdistill.data import Selection, eval_loader
-from segdistill.experiment import build_datasets, build_protocol, make_accelerator, recipe_of, write_gallery
-from segdistill.prediction import load_predictor
+from segdistill.experiment import (
+    build_datasets,
+    build_protocol,
+    load_teacher,
+    make_accelerator,
+    recipe_of,
+    write_gallery,
+)
+from segdistill.prediction import load
 from segdistill.store import first_runs, read_comparison
 
 
@@ -29,15 +36,12 @@ def write_galleries(folder: Path) -> None:
     device = make_accelerator(recipe).device
     for run in stale:
         own = recipe_of(run)
-        networks = {"prediction": run} | ({"teacher": Path(own.teacher.weights)} if own.teacher else {})
-        official = own.teacher.official if own.teacher else None
-        predictors = {
-            name: load_predictor(path, official=official, labels=split.labels).to(device)
-            for name, path in networks.items()
-        }
+        predictors = {"prediction": load(run)}
+        if own.teacher is not None:
+            predictors["teacher"] = load_teacher(own.teacher, split.labels)
         write_gallery(
             run / store.GALLERY,
-            {name: predictor.segmenter() for name, predictor in predictors.items()},
+            {name: predictor.to(device).network.segment for name, predictor in predictors.items()},
             eval_loader(Selection([(split, index) for index in shown]), image_scale=recipe.data.image_scale),
             [scores[run][index] for index in shown],
             colors=split.labels.colors,

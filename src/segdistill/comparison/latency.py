@@ -22,7 +22,7 @@ def measure_latencies(folder: Path) -> None:
     device = make_accelerator(recipe).device
     train_set, val_set, test_set = build_datasets(recipe)
     loader = eval_loader(evenly(test_set or val_set or train_set, 1), image_scale=recipe.data.image_scale)
-    segments = {name: load_predictor(run).to(device).segmenter() for name, run in networks.items()}
+    segments = {name: load_predictor(run).to(device).network.segment for name, run in networks.items()}
     measured = latencies(segments, loader, device, repeats=ROUNDS)
     path = folder / store.COMPARISON
     store.write_json(path, {**store.read_json(path), "ms_per_image": measured})

@@ -17,7 +17,7 @@ from segdistill.data.sets.folder import Folder
 from segdistill.data.sets.images import Images
 from segdistill.data.sets.voc import VOC, VOC_LABELS
 from segdistill.data.streets.dataset import STREETS_LABELS, Streets
-from segdistill.data.transforms import TrainTransform, train_transform
+from segdistill.data.transforms import TrainTransform, resize_image, train_transform
 
 DATASETS: Final[dict[str, Callable[..., SegmentationDataset]]] = {
     "ade20k": ADE20K,
@@ -62,6 +62,7 @@ __all__ = [
     "prepare",
     "read_image",
     "read_mask",
+    "resize_image",
     "scan",
     "spread",
     "together",

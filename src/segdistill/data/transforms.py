@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from segdistill.types import IGNORE_INDEX
 from segdistill.util import ArgumentError
 
 Pair = tuple[tv_tensors.Image, tv_tensors.Mask]
+ImageT = TypeVar("ImageT", bound=Tensor)
 
 
 class Window(NamedTuple):
@@ -134,9 +135,9 @@ def resize(image: tv_tensors.Image, mask: tv_tensors.Mask, scale: float) -> Pair
     return resize_image(image, scale), tvf.resize(mask, list(_scaled(image, scale)))
 
 
-def resize_image(image: tv_tensors.Image, scale: float) -> tv_tensors.Image:
-    """Resize an image alone, as ``resize`` does."""
-    return image if scale == 1 else tvf.resize(image, list(_scaled(image, scale)), antialias=True)
+def resize_image(image: ImageT, scale: float) -> ImageT:
+    """Resize an image (3, H, W) alone, as ``resize`` does."""
+    return image if scale == 1 else cast(ImageT, tvf.resize(image, list(_scaled(image, scale)), antialias=True))
 
 
 def resize_window(image: Tensor, size: tuple[int, int], window: Window) -> Tensor:
@@ -190,6 +191,6 @@ def _nearest(old: int, new: int) -> NDArray[np.int64]:
     return functional.interpolate(places, size=new, mode="nearest")[0, 0].numpy().astype(np.int64)
 
 
-def _scaled(image: tv_tensors.Image, scale: float) -> tuple[int, int]:
+def _scaled(image: Tensor, scale: float) -> tuple[int, int]:
     height, width = image.shape[-2:]
     return max(1, round(height * scale)), max(1, round(width * scale))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from segdistill.distill.term import BoundTerm, Term, check_classes, loss_class, make_loss, part_weights, unsized_twin
-from segdistill.networks import LogitsOf, Tapped, Teacher, resize_logits
+from segdistill.networks import LogitsOf, Network, Teacher, as_network, resize_logits
 from segdistill.types import IGNORE_INDEX, SegOutput, StepOutput
 from segdistill.util import ArgumentError, nearest
 
@@ -26,7 +26,7 @@ class Distiller(nn.Module):
     the student's logits and auxiliary logits, resized to the labels, over pixels other than ``IGNORE_INDEX``.
 
     Args:
-        student: Any network. It stays as it is and is at hand as ``distiller.student``.
+        student: Any network, plain or a `Network`. It stays as it is and is at hand as ``distiller.student``.
         terms: Distillation losses. Empty: the student is trained alone, and no teacher is needed.
         features: As in `Teacher`, for the student.
         logits: As in `Teacher`.
@@ -67,10 +67,10 @@ class Distiller(nn.Module):
         aux_weight: float = 0.4,
     ) -> None:
         super().__init__()
-        self.student = student
-        self.tapped = Tapped(
-            student, role="student", features=features, logits=logits, mean=mean, std=std, bgr=bgr, size=None
+        self.network = as_network(
+            student, role="student", features=features, logits=logits, mean=mean, std=std, bgr=bgr
         )
+        self._given_network = isinstance(student, Network)
         self.aux_weight = aux_weight
         self.losses = nn.ModuleDict()
         self._bound: dict[str, BoundTerm] = {}
@@ -89,12 +89,12 @@ class Distiller(nn.Module):
         if field is None:
             raise ArgumentError(
                 f"`on` of the term {name!r} must name a feature of `features=`; got None. "
-                f"{nearest('', self.tapped.taps)}"
+                f"{nearest('', self.network.taps)}"
             )
         teacher_field = term.teacher_on or field
-        student_channels = _width(self.tapped, field)
-        teacher_channels = None if teacher is None else _width(teacher.tapped, teacher_field)
-        loss = make_loss(term, kind, name, _sizes(student_channels, teacher_channels, self.tapped.num_classes))
+        student_channels = _width(self.network, field)
+        teacher_channels = None if teacher is None else _width(teacher.network, teacher_field)
+        loss = make_loss(term, kind, name, _sizes(student_channels, teacher_channels, self.network.num_classes))
         if loss is None:
             self._unsized[name] = term
             loss = unsized_twin(term, kind, name)
@@ -103,6 +103,11 @@ class Distiller(nn.Module):
         self._bound[name] = BoundTerm(field, teacher_field, weights, bool(getattr(loss, "uses_labels", False)))
         if field == "logits" == teacher_field and None not in (student_channels, teacher_channels):
             check_classes(name, student_channels, teacher_channels)
+
+    @property
+    def student(self) -> nn.Module:
+        """The student as it was given, with no trace of the teacher."""
+        return self.network if self._given_network else self.network.module
 
     @property
     def weights(self) -> dict[str, float]:
@@ -131,7 +136,7 @@ class Distiller(nn.Module):
         Raises:
             ValueError: If a term has no teacher output or the teacher's output has no such field.
         """
-        output: SegOutput = self.tapped(self.student, images)
+        output: SegOutput = self.network(images)
         parts: dict[str, Tensor] = {}
         if labels is not None:
             parts["task"] = _cross_entropy(output.logits, labels, num_valid)
@@ -199,16 +204,16 @@ def _sizes(
     return {"student_channels": student_channels, "teacher_channels": teacher_channels, "num_classes": num_classes}
 
 
-def _width(tapped: Tapped, field: str) -> int | None:
+def _width(network: Network, field: str) -> int | None:
     """Channels of a field; None where a probe could not tell."""
     if field == "logits":
-        return tapped.num_classes
-    if field not in tapped.taps:
+        return network.num_classes
+    if field not in network.taps:
         raise ArgumentError(
-            f"`on` must be 'logits' or a feature of the {tapped.role}; got {field!r}. "
-            f"{nearest(field, ['logits', *tapped.taps])} Name it in `features=`."
+            f"`on` must be 'logits' or a feature of the {network.role}; got {field!r}. "
+            f"{nearest(field, ['logits', *network.taps])} Name it in `features=`."
         )
-    return tapped.channels.get(field)
+    return network.channels.get(field)
 
 
 def _field(output: SegOutput, field: str, term: str, role: str) -> Tensor:

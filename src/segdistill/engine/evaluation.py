@@ -49,10 +49,13 @@ def to_device(batch: Batch, device: torch.device, memory_format: torch.memory_fo
 
     The host does not wait for copies from pinned memory.
     """
-    image = batch.image.to(device, non_blocking=True).to(memory_format=memory_format)  # while it is small
-    if image.dtype == torch.uint8:
-        image = image.float() / 255
-    return Batch(image, batch.target.to(device, non_blocking=True))
+    return Batch(as_unit(batch.image, device, memory_format), batch.target.to(device, non_blocking=True))
+
+
+def as_unit(image: Tensor, device: torch.device, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
+    """Images (B, 3, H, W) on a device as float in [0, 1]; bytes are moved while they are small."""
+    image = image.to(device, non_blocking=True).to(memory_format=memory_format)
+    return image.float() / 255 if image.dtype == torch.uint8 else image
 
 
 @torch.no_grad()

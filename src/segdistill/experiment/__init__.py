@@ -3,6 +3,7 @@
 from segdistill.experiment.checking import Checkup, check, try_step
 from segdistill.experiment.datasets import build_datasets, build_sources
 from segdistill.experiment.evidence import write_gallery
+from segdistill.experiment.networks import load_teacher
 from segdistill.experiment.profiling import PROFILE_WARM_UP, Profile, profile
 from segdistill.experiment.scoring import examine_set, make_accelerator, score_network, score_set
 from segdistill.experiment.session import Built, build
@@ -22,6 +23,7 @@ __all__ = [
     "check",
     "examine_set",
     "make_accelerator",
+    "load_teacher",
     "new_folder",
     "profile",
     "recipe_of",

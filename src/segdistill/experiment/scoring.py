@@ -141,13 +141,14 @@ def score_network(
     accelerator = make_accelerator(recipe)
     chosen = split or recipe.data.test_split or recipe.data.val_split or recipe.data.train_split
     dataset = build_dataset(recipe.data, chosen, paper=recipe.evaluate.protocol == "paper")
-    predictor = load_predictor(network, official=official, labels=dataset.labels).to(accelerator.device)
+    predictor = load_predictor(network, source=official and "official", name=official, labels=dataset.labels)
+    predictor.to(accelerator.device)
     if len(predictor.names) != dataset.labels.num_classes:
         raise ArgumentError(
             f"the network must know the {dataset.labels.num_classes} classes of the data; {network} knows "
             f"{len(predictor.names)}."
         )
-    examined = examine_set(predictor.segmenter(), dataset, recipe, accelerator)
+    examined = examine_set(predictor.network.segment, dataset, recipe, accelerator)
     text = build_protocol(recipe).describe(
         recipe.data.dataset, chosen, len(dataset), len(predictor.names), recipe.data.image_scale
     )

@@ -48,7 +48,7 @@ def build(recipe: Recipe) -> Built:
     train_set, val_set, test_set = build_datasets(recipe)
     labels = train_set.labels
     torch.manual_seed(recipe.seed)  # the same initial student for every method at this seed
-    student = build_student(recipe.model, labels.num_classes)
+    student = build_student(recipe.model, labels)
     teacher = None
     if recipe.teacher is not None and recipe.terms:
         teacher = build_teacher(recipe.teacher, labels, precision=recipe.train.precision)

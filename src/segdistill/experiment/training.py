@@ -1,6 +1,7 @@
 """One recipe, from its folder to its result."""
 
 import contextlib
+import copy
 import json
 import logging
 import os
@@ -27,8 +28,7 @@ from segdistill.experiment.settings import build_plan, build_protocol
 from segdistill.experiment.trackers import tensorboard
 from segdistill.measure import latencies
 from segdistill.metrics import Scores
-from segdistill.networks import save_student
-from segdistill.prediction import Predictor
+from segdistill.networks import Network, save_network
 from segdistill.recipe import Recipe, dump_recipe, load_recipe
 from segdistill.types import Batch, SegOutput
 from segdistill.util import RecipeError, RunError
@@ -104,15 +104,11 @@ class Runner:
             tracker = tensorboard(self.folder)
         distiller = self.distiller
 
-        def segment(image: Tensor) -> Tensor:
-            logits: Tensor = distiller.tapped(distiller.student, image).logits
-            return logits
-
         def validate() -> dict[str, Any]:
             assert val_set is not None
             distiller.eval()
             with eager():  # images of the set have sizes of their own
-                return self._score(segment, val_set)._asdict()
+                return self._score(distiller.network.segment, val_set)._asdict()
 
         def log(record: dict[str, Any]) -> None:
             if tracker is not None:
@@ -140,16 +136,13 @@ class Runner:
         accelerator.wait_for_everyone()  # the main process writes the checkpoints
         best = self.folder / (store.BEST if progress.best_step else store.LAST)
         self.distiller.load_state_dict(checkpoint.load(best).model)
-        student: Any = self.distiller.student.eval()
-        labels = built.labels
-        predictor = Predictor(student, labels.names, labels.colors, student.preprocessing)
-        segment = predictor.segmenter()
+        network = as_saved(self.distiller.network)
+        segment, labels = network.segment, built.labels
         split = built.test_set or built.val_set
         examined = None if split is None else examine_set(segment, split, recipe, accelerator)
         teacher_score = None
         if self.teacher is not None and split is not None:
-            teacher = self.teacher
-            teacher_score = self._score(lambda image: teacher(image).logits, split).miou
+            teacher_score = self._score(self.teacher.segment, split).miou
         result: dict[str, Any] = {
             "name": recipe.name,
             "kind": recipe.kind,
@@ -163,7 +156,7 @@ class Runner:
                 "val_miou": progress.best_miou if progress.best_step else None,
             },
             "teacher": None if teacher_score is None else {"name": _teacher_name(recipe), "miou": teacher_score},
-            "params": sum(parameter.numel() for parameter in student.parameters()),
+            "params": sum(parameter.numel() for parameter in network.parameters()),
             "iterations": progress.step,
             "seconds": round(progress.seconds, 1),
             "images_per_s": round(progress.step * recipe.data.batch_size / max(progress.seconds, 1e-9), 2),
@@ -172,11 +165,10 @@ class Runner:
         }
         if accelerator.is_main_process:
             if split is not None and examined is not None:
-                self._write_evidence(segment, split, examined, result)
-            save_student(
+                self._write_evidence(network, split, examined, result)
+            save_network(
                 self.folder / store.STUDENT,
-                student,
-                labels_json=labels.to_json(),
+                network,
                 extra={
                     "image_scale": repr(recipe.data.image_scale),
                     "recipe": recipe.name,
@@ -188,27 +180,24 @@ class Runner:
         return result
 
     def _write_evidence(
-        self, segment: Segment, split: SegmentationDataset, examined: Examination, result: dict[str, Any]
+        self, network: Network, split: SegmentationDataset, examined: Examination, result: dict[str, Any]
     ) -> None:
         """Latency, and what the report shows beside the scores: confusion, images, features, pictures."""
         recipe, folder = self.recipe, self.folder
-        result["ms_per_image"] = latencies({"student": segment}, self._images(split), self.device, repeats=10)[
+        result["ms_per_image"] = latencies({"student": network.segment}, self._images(split), self.device, repeats=10)[
             "student"
         ]
         store.write_json(folder / store.CONFUSION, {"matrix": examined.confusion.tolist()})
         store.write_json(folder / store.IMAGES, {"images": examined.images})
-        networks: dict[str, Callable[[Tensor], SegOutput]] = {
-            "student": lambda image: self.distiller.tapped(self.distiller.student, image)
-        }
+        networks: dict[str, Callable[[Tensor], SegOutput]] = {"student": network}
         if self.teacher is not None:
             networks["teacher"] = self.teacher
         write_cells(folder / store.ANALYSIS, networks, self._images(evenly(split, NUM_IMAGES)), self.device)
         if recipe.train.gallery:
             shown = spread(len(split), recipe.train.gallery)
-            teacher = self.teacher
             write_gallery(
                 folder / store.GALLERY,
-                {"prediction": segment} | ({} if teacher is None else {"teacher": lambda x: teacher(x).logits}),
+                {"prediction": network.segment} | ({} if self.teacher is None else {"teacher": self.teacher.segment}),
                 self._images(Selection([(split, index) for index in shown])),
                 [examined.images[index] for index in shown],
                 colors=self.built.labels.colors,
@@ -226,8 +215,8 @@ class Runner:
     def batches(self, start_step: int) -> Generator[Batch, None, None]:
         """The micro-batches of this process from a step on."""
         data, accelerator = self.recipe.data, self.accelerator
-        student: Any = self.distiller.student
-        mean = student.preprocessing.mean[::-1] if student.preprocessing.bgr else student.preprocessing.mean
+        preprocessing = self.distiller.network.preprocessing
+        mean = preprocessing.mean[::-1] if preprocessing.bgr else preprocessing.mean
         yield from train_loader(
             self.built.train_set,
             crop_size=data.crop_size,
@@ -258,6 +247,11 @@ class Runner:
         if self.built.val_set is not None:
             chosen = f"weights chosen on {self.built.val_set.split}"
         return f"{text}, {chosen}"
+
+
+def as_saved(network: Network) -> Network:
+    """A copy in evaluation mode whose tensors lie as they will in the file, so that it answers as the file's does."""
+    return copy.deepcopy(network).to(memory_format=torch.contiguous_format).eval()
 
 
 def recipe_of(folder: Path) -> Recipe:

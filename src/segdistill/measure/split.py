@@ -78,7 +78,7 @@ def _cut(distiller: Distiller, lap: Lap) -> Generator[list[tuple[Tensor, Tensor]
         aux = None if output.aux_logits is None else leaf(output.aux_logits)
         return SegOutput(leaf(output.logits), aux, {name: leaf(field) for name, field in output.features.items()})
 
-    hooks = [distiller.tapped.register_forward_hook(cut)]
+    hooks = [distiller.network.register_forward_hook(cut)]
     for name, loss in distiller.losses.items():
         # The cross-entropy comes before the first loss; what little lies between two losses goes with it.
         hooks.append(loss.register_forward_pre_hook(lambda *_: lap("task", "forward")))

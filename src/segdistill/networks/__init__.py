@@ -5,42 +5,47 @@ from typing import TYPE_CHECKING
 from segdistill.util import lazy
 
 if TYPE_CHECKING:
-    from segdistill.networks.files import read_student, save_student
+    from segdistill.networks.feeding import resize_logits
+    from segdistill.networks.files import read_network, save_network
+    from segdistill.networks.network import Network, as_network
+    from segdistill.networks.reading import LogitsOf, find_logits
+    from segdistill.networks.sources import SOURCES, create_network
     from segdistill.networks.sources.official import load_official
-    from segdistill.networks.taps import LogitsOf, Normalise, Tapped, find_logits, resize_logits
     from segdistill.networks.teacher import Teacher
-    from segdistill.networks.zoo.create import create_model, list_models
-    from segdistill.networks.zoo.segmenter import Segmenter
+    from segdistill.networks.tensors import read_tensors
+    from segdistill.networks.zoo import list_networks
 
 __getattr__ = lazy(
     __name__,
     {
-        "LogitsOf": "segdistill.networks.taps",
-        "Normalise": "segdistill.networks.taps",
-        "Segmenter": "segdistill.networks.zoo.segmenter",
-        "Tapped": "segdistill.networks.taps",
+        "LogitsOf": "segdistill.networks.reading",
+        "Network": "segdistill.networks.network",
+        "SOURCES": "segdistill.networks.sources",
         "Teacher": "segdistill.networks.teacher",
-        "create_model": "segdistill.networks.zoo.create",
-        "find_logits": "segdistill.networks.taps",
-        "list_models": "segdistill.networks.zoo.create",
+        "as_network": "segdistill.networks.network",
+        "create_network": "segdistill.networks.sources",
+        "find_logits": "segdistill.networks.reading",
+        "list_networks": "segdistill.networks.zoo",
         "load_official": "segdistill.networks.sources.official",
-        "read_student": "segdistill.networks.files",
-        "resize_logits": "segdistill.networks.taps",
-        "save_student": "segdistill.networks.files",
+        "read_network": "segdistill.networks.files",
+        "read_tensors": "segdistill.networks.tensors",
+        "resize_logits": "segdistill.networks.feeding",
+        "save_network": "segdistill.networks.files",
     },
 )
 
 __all__ = [
     "LogitsOf",
-    "Normalise",
-    "Segmenter",
-    "Tapped",
+    "Network",
+    "SOURCES",
     "Teacher",
-    "create_model",
+    "as_network",
+    "create_network",
     "find_logits",
-    "list_models",
+    "list_networks",
     "load_official",
-    "read_student",
+    "read_network",
+    "read_tensors",
     "resize_logits",
-    "save_student",
+    "save_network",
 ]

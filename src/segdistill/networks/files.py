@@ -1,4 +1,4 @@
-"""A trained network as one file: its tensors, and in the header all that is needed to use them."""
+"""A trained network as one file: its tensors, and in the header all that builds it again and names its classes."""
 
 import json
 from collections.abc import Mapping
@@ -6,97 +6,109 @@ from pathlib import Path
 from typing import Any, Final
 
 from safetensors.torch import save
+from torch import Tensor, nn
 
+from segdistill.labels import LabelTable
+from segdistill.networks.network import Network
+from segdistill.networks.sources import build_again
 from segdistill.networks.tensors import misfit, read_tensors
-from segdistill.networks.zoo.create import create_model
-from segdistill.networks.zoo.segmenter import Segmenter
-from segdistill.util import ArgumentError, write_atomic
+from segdistill.util import ArgumentError, WeightsError, seal, write_atomic
 
-FORMAT: Final = "segdistill"
-_JSON_ENTRIES = ("architecture", "preprocessing", "labels")
-_ARCHITECTURE = {"name", "num_classes", "output_stride", "aux", "backbone", "mean", "std", "bgr"}
+FORMAT: Final = "segdistill-network-1"
 
 
-def save_student(
-    path: str | Path,
-    network: Segmenter,
-    *,
-    labels_json: Mapping[str, Any],
-    extra: Mapping[str, str] | None = None,
-) -> None:
-    """Write a network to one safetensors file, all of it or nothing.
+def save_network(path: str | Path, network: Network, *, extra: Mapping[str, str] | None = None) -> None:
+    """Write a network to one safetensors file, all of it or nothing; the same network gives the same bytes.
 
-    The header holds ``format`` (``segdistill``) and, as JSON, ``architecture`` (keyword arguments of
-    ``create_model``), ``preprocessing`` (``mean``, ``std``, ``bgr``) and ``labels``.
+    The header holds ``format``, ``spec`` (what `create_network` takes; JSON null where the network came from a user's
+    own code), ``labels`` (its class table as JSON) and a digest of everything.
 
     Args:
-        path: The file; its folder must exist. An older file is replaced at the end, in one step.
-        network: The network, on any device.
-        labels_json: The label table as JSON can hold it.
+        path: The file. An older one is replaced at the end, in one step.
+        network: The network, on any device, with ``labels``.
         extra: Further strings for the header.
 
     Raises:
-        ValueError: If ``network`` is not of the zoo, or ``extra`` uses a name of the header.
+        ArgumentError: If it is no `Network` or has no labels, or ``extra`` uses a name of the header.
     """
-    if not isinstance(network, Segmenter):
+    if not isinstance(network, Network):
         raise ArgumentError(
-            f"`network` must be a Segmenter; got {type(network).__name__}. "
-            "Take it out of its wrapper (DDP, torch.compile) first."
+            f"`network` must be a Network; got {type(network).__name__}. Wrap it: Network(module, ...)."
         )
+    if network.labels is None:
+        raise ArgumentError("`network` must know its classes to be saved; got one without `labels`.")
     header = {
         "format": FORMAT,
-        "architecture": json.dumps(network.architecture),
-        "preprocessing": json.dumps(network.preprocessing._asdict()),
-        "labels": json.dumps(labels_json),
+        "spec": json.dumps(network.spec, sort_keys=True),
+        "labels": json.dumps(network.labels.to_json()),
     }
     taken = sorted(header.keys() & (extra or {}).keys())
     if taken:
         raise ArgumentError(f"`extra` must not use the header's own names; got {', '.join(taken)}.")
-    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    write_atomic(Path(path), save(tensors, {**header, **(extra or {})}))
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.module.state_dict().items()}
+    write_atomic(Path(path), seal(save(tensors, {**header, **(extra or {})})))
 
 
-def read_student(path: str | Path) -> tuple[Segmenter, dict[str, Any]]:
-    """Read what ``save_student`` wrote; the file may come from anywhere.
+def read_network(path: str | Path, module: nn.Module | None = None) -> tuple[Network, dict[str, str]]:
+    """Read what `save_network` wrote; the file may come from anywhere.
+
+    Args:
+        path: The file.
+        module: The untrained module, where the network came from a user's own code and cannot be built by name.
 
     Returns:
-        The network, on the CPU and in evaluation mode, and the header: ``architecture``,
-        ``preprocessing`` and ``labels`` as dicts, everything else as strings.
+        The network, on the CPU and in evaluation mode, and the strings of the header.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not a safetensors file, was not written by ``save_student``, or its tensors
-            are not exactly those of its architecture.
+        MissingFileError: If there is no such file.
+        WeightsError: If it is damaged, of something else, or its tensors are not exactly those of its network.
+        NetworkError: If its network cannot be built.
     """
-    tensors, strings = read_tensors(path)
-    if strings.get("format") != FORMAT:
-        raise ArgumentError(
-            f"`path` must be a network saved by segdistill; the header of {path} does not say so. "
-            "Weights of a backbone go into create_model(..., pretrained=PATH)."
+    tensors, header = read_tensors(path)
+    if header.get("format") != FORMAT:
+        raise WeightsError(
+            f"{path} must be a network saved by segdistill ({FORMAT}); its header says {header.get('format')!r}. "
+            "Weights of a backbone go into `pretrained`."
         )
-    header: dict[str, Any] = {**strings, **{entry: _parse(path, strings, entry) for entry in _JSON_ENTRIES}}
-    architecture = header["architecture"]
-    if set(architecture) != _ARCHITECTURE:
-        raise ArgumentError(
-            f"`path` must hold an architecture of {', '.join(sorted(_ARCHITECTURE))}; "
-            f"{path} has {', '.join(sorted(architecture))}."
+    spec = _parse(path, header, "spec")
+    labels = LabelTable.from_json(_parse(path, header, "labels") or {})
+    if module is not None:
+        network = Network(module, labels=labels)
+    elif spec is None:
+        raise WeightsError(
+            f"{path} holds a network of somebody's own code, which a file does not bring. Build the module and give it "
+            "too: sd.load(path, student=module)."
         )
-    try:
-        network = create_model(**architecture)
-    except (ValueError, RuntimeError) as error:  # RuntimeError: a width that memory cannot hold
-        raise ArgumentError(f"`path` must hold an architecture that can be built; {path}: {error}") from error
-    problem = misfit(tensors, network.state_dict())
-    if problem:
-        raise ArgumentError(f"`path` must hold the tensors of its `{architecture['name']}`; {path}: {problem}.")
-    network.load_state_dict(tensors)
+    else:
+        network = build_again(spec)
+    if network.num_classes not in (None, labels.num_classes):
+        raise WeightsError(f"{path} must name its {network.num_classes} classes; its table has {labels.num_classes}.")
+    network.labels = labels
+    _fill(network, tensors, path)
     return network.eval(), header
 
 
-def _parse(path: str | Path, strings: Mapping[str, str], entry: str) -> dict[str, Any]:
+def load_weights(network: Network, path: str | Path) -> None:
+    """Fill a network with the tensors of a file that `save_network` wrote.
+
+    Raises:
+        MissingFileError, WeightsError: If there is no such file, or its tensors are not exactly those of the network.
+    """
+    _fill(network, read_tensors(path)[0], path)
+
+
+def _fill(network: Network, tensors: dict[str, Tensor], path: str | Path) -> None:
+    problem = misfit(tensors, network.module.state_dict())
+    if problem:
+        raise WeightsError(f"{path} must hold the tensors of {network!r}: {problem}.")
+    network.module.load_state_dict(tensors)
+
+
+def _parse(path: str | Path, header: Mapping[str, str], entry: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(strings.get(entry, ""))
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise ArgumentError(f"`path` must have a JSON object `{entry}` in its header; {path} has not.")
+        value = json.loads(header[entry])
+    except (KeyError, ValueError):
+        value = False
+    if value is not None and not isinstance(value, dict):
+        raise WeightsError(f"{path} must have a JSON object `{entry}` in its header, and has not.")
     return value

@@ -2,15 +2,17 @@
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from segdistill.networks.feeding import per_channel
 from segdistill.networks.folding import fold_batch_norms
-from segdistill.networks.taps import LogitsOf, Tapped, a_weight, per_channel
+from segdistill.networks.network import Features, as_network
+from segdistill.networks.reading import LogitsOf
 from segdistill.types import SegOutput
 from segdistill.util import ArgumentError, FoldError
 
@@ -24,18 +26,18 @@ class Teacher(nn.Module):
     ``precision``, ``fold_bn`` or ``compile`` the teacher is a copy of it.
 
     Args:
-        model: Any network.
+        model: Any network: a plain module, or a `Network`, which knows how it is fed and read.
         features: What to read, by the name that terms use: ``{"deep": "backbone.layer4"}``, or a list where
-            name and layer are the same. A value is a feature that the network publishes (our own do:
+            name and layer are the same. A value is a feature that the network names itself (those of the zoo:
             ``layer1`` ... ``layer4``, ``head``) or the dotted name of one of its layers. Default: all that
-            it publishes.
+            it names itself.
         logits: Takes the network's output to class scores (B, K, h, w). Default: found, see `find_logits`.
         mean: Subtracted from each channel of the image, which is RGB in [0, 1]. Default None: nothing.
         std: Each channel is divided by it. Default None: nothing.
         bgr: The network takes blue first. ``mean`` and ``std`` are then in that order.
         image_mean: Mean that the given images were normalised with already, for loops whose images are
             ready for the student; it is undone first.
-        image_std: Likewise.
+        image_std: The standard deviation that they were divided by.
         size: (H, W) the network insists on, in pixels. Default None: it takes the image as it is.
         precision: float32, bfloat16 or float16, whatever autocast is around. The lower ones are autocast, with the
             weights of convolutions and linear layers cast once instead of at every step: the same numbers from
@@ -46,6 +48,7 @@ class Teacher(nn.Module):
         compile: ``torch.compile`` the network. Default False.
 
     Attributes:
+        network: The `Network` that answers.
         num_folded: How many batch normalisations were folded.
 
     Raises:
@@ -67,7 +70,7 @@ class Teacher(nn.Module):
         self,
         model: nn.Module,
         *,
-        features: Mapping[str, str] | Sequence[str] | None = None,
+        features: Features | None = None,
         logits: LogitsOf | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -82,22 +85,22 @@ class Teacher(nn.Module):
         super().__init__()
         if precision not in (None, torch.float32, torch.bfloat16, torch.float16):
             raise ArgumentError(f"`precision` must be torch.float32, bfloat16, float16 or None; got {precision!r}.")
-        self.model = copy.deepcopy(model) if fold_bn or compile or precision is not None else model
-        self.precision = precision
-        device = a_weight(model).device
-        self.register_buffer("image_mean", per_channel(image_mean, device), persistent=False)
-        self.register_buffer("image_std", per_channel(image_std, device), persistent=False)
-        self.tapped = Tapped(
-            self.model, role="teacher", features=features, logits=logits, mean=mean, std=std, bgr=bgr, size=size
+        network = as_network(
+            model, role="teacher", features=features, logits=logits, mean=mean, std=std, bgr=bgr, size=size
         )
+        self.network = copy.deepcopy(network) if fold_bn or compile or precision is not None else network
+        self.precision = precision
+        device = network.feed.mean.device
+        self.register_buffer("image_mean", _given(image_mean, device), persistent=False)
+        self.register_buffer("image_std", _given(image_std, device), persistent=False)
         self.eval()
         if precision is not None:
-            self.model.float()
+            self.network.module.float()
         self.num_folded = self._fold_batch_norms() if fold_bn else 0
         if precision is not None:
-            _cast_weights(self.model, precision)
+            _cast_weights(self.network.module, precision)
         if compile:
-            self.model.compile()
+            self.network.module.compile()
 
     def train(self, mode: bool = True) -> "Teacher":
         """Stay in evaluation mode, whatever a surrounding loop asks for."""
@@ -111,8 +114,13 @@ class Teacher(nn.Module):
         if self.image_mean is not None:
             image = image + self.image_mean
         with self._autocast(image.device.type):
-            output: SegOutput = self.tapped(self.model, image if self.precision is None else image.float())
+            output: SegOutput = self.network(image if self.precision is None else image.float())
         return output
+
+    def segment(self, image: Tensor) -> Tensor:
+        """Class scores alone, (B, K, h, w)."""
+        logits: Tensor = self(image).logits
+        return logits
 
     def _autocast(self, device: str) -> AbstractContextManager[Any]:
         if self.precision is None:
@@ -120,17 +128,21 @@ class Teacher(nn.Module):
         return torch.autocast(device, dtype=self.precision, enabled=self.precision != torch.float32)
 
     def _fold_batch_norms(self) -> int:
-        image = self.tapped.probe_image(self.model)
+        image = self.network.probe_image()
 
         def run() -> list[Tensor]:
-            logits, _, features = self.tapped(self.model, image)
+            logits, _, features = self.network(image)
             return [logits, *features.values()]
 
         try:
-            return fold_batch_norms(self.model, run)
+            return fold_batch_norms(self.network.module, run)
         except FoldError as error:
             logger.warning("the teacher's batch normalisation stays as it is: %s", error)
             return 0
+
+
+def _given(values: Sequence[float] | None, device: torch.device) -> Tensor | None:
+    return None if values is None else per_channel(values, device)
 
 
 def _cast_weights(network: nn.Module, dtype: torch.dtype) -> None:

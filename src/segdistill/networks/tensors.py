@@ -6,35 +6,37 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from segdistill.util import ArgumentError, MissingFileError
+from segdistill.util import MissingFileError, WeightsError, unsealed
 
 _PICKLES = {".bin", ".ckpt", ".pkl", ".pt", ".pth", ".tar"}
 
 
-def read_tensors(path: str | Path, *, argument: str = "path") -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file: its tensors by name, on the CPU, and the strings of its header.
 
     Args:
         path: The file.
-        argument: What the caller's user calls it, for messages.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is a pickle by its name, or not a whole safetensors file.
+        MissingFileError: If there is no such file.
+        WeightsError: If the file is a pickle by its name, not a whole safetensors file, or one of ours in which a bit
+            has changed.
     """
     file = Path(path)
     if not file.is_file():
-        raise MissingFileError(f"`{argument}` must be a safetensors file; {file} is not a file.")
+        raise MissingFileError(f"{file} does not exist; give a safetensors file.")
     if file.suffix.lower() in _PICKLES:
-        raise ArgumentError(
-            f"`{argument}` must be a safetensors file; got {file}, and pickles are not read because they can "
-            "run code. Convert it once: safetensors.torch.save_file(torch.load(OLD, weights_only=True), NEW)."
+        raise WeightsError(
+            f"{file} must be a safetensors file; pickles are not read because they can run code. Convert it once: "
+            "safetensors.torch.save_file(torch.load(OLD, weights_only=True), NEW)."
         )
+    if problem := unsealed(file):
+        raise WeightsError(f"{file} is damaged: {problem}. Copy it again, or train again.")
     try:
         with safe_open(file, framework="pt") as content:
             return {key: content.get_tensor(key) for key in content.keys()}, content.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ArgumentError(f"`{argument}` must be a whole safetensors file; {file} is not ({error}).") from error
+        raise WeightsError(f"{file} must be a whole safetensors file, and is not ({error}).") from error
 
 
 def misfit(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:

@@ -1,12 +1,8 @@
 """A trained network applied to images."""
 
+from segdistill.prediction.deployable import Deployable
 from segdistill.prediction.files import predict_files
-from segdistill.prediction.load import load, load_predictor
+from segdistill.prediction.load import CHECKPOINTS, load, load_predictor, weights_file
 from segdistill.prediction.predictor import Predictor
 
-__all__ = [
-    "Predictor",
-    "load",
-    "load_predictor",
-    "predict_files",
-]
+__all__ = ["CHECKPOINTS", "Deployable", "Predictor", "load", "load_predictor", "predict_files", "weights_file"]

@@ -1,62 +1,93 @@
 """A trained network from a run folder or a file, ready to predict."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from segdistill import store
 from segdistill.labels import LabelTable
-from segdistill.networks import load_official, read_student
+from segdistill.networks import create_network, read_network
 from segdistill.prediction.predictor import Predictor
-from segdistill.util import ArgumentError, RunError
+from segdistill.util import ArgumentError, RunError, WeightsError
+
+CHECKPOINTS = (".pth", ".tar", ".pkl", ".pt")
 
 
-def load(path: str | Path) -> Predictor:
+def load(path: str | Path, student: nn.Module | None = None) -> Predictor:
     """A trained network, ready to predict.
 
     Args:
         path: A run folder, or a ``student.safetensors``.
+        student: The untrained module, where the network came from code of your own.
 
     Raises:
-        ValueError: If it is neither; the message says what was found.
+        RunError, WeightsError: If it is neither; the message says what was found.
+
+    Example:
+        >>> load("runs/nothing")
+        Traceback (most recent call last):
+        segdistill.util.errors.RunError: runs/nothing does not exist.
     """
-    return load_predictor(path)
+    file = weights_file(path)
+    network, header = read_network(file, student)
+    return Predictor(network, _image_scale(file, header), header)
 
 
-def load_predictor(path: str | Path, *, official: str | None = None, labels: LabelTable | None = None) -> Predictor:
-    """As `load`; also a checkpoint of the paper's authors (``.pth``), given its name and the label table."""
-    path = Path(path)
-    if path.suffix in (".pth", ".tar", ".pkl", ".pt"):
-        if official is None or labels is None:
-            raise ArgumentError(
-                f"{path} is a checkpoint of the authors, say which network it is and for which classes."
-            )
-        network = load_official(path, official, num_classes=labels.num_classes)
-        return Predictor(network.eval(), labels.names, labels.colors, network.preprocessing)
-    file = path / store.STUDENT if path.is_dir() else path
-    if not file.is_file():
-        raise RunError(
-            f"{path} must be a run folder or a {store.STUDENT}; it holds no such file. Is the run complete?"
-            if path.exists()
-            else f"{path} does not exist."
-        )
-    student, metadata = read_student(file)
-    table = LabelTable.from_json(metadata["labels"])
-    if table.num_classes != student.num_classes:
+def load_predictor(
+    path: str | Path,
+    *,
+    source: str | None = None,
+    name: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    labels: LabelTable | None = None,
+) -> Predictor:
+    """As `load`; also a file of weights of another source, given what `create_network` needs beside it.
+
+    Args:
+        path: Run folder, ``student.safetensors``, or a file of weights of ``source``.
+        source: Name in ``SOURCES``; None for what a run wrote.
+        name: Of the network in its source.
+        options: Of the source.
+        labels: The classes that the network is taken to know, where its file does not name them.
+    """
+    if source is None and Path(path).suffix not in CHECKPOINTS:
+        return load(path)
+    if source is None or name is None or labels is None:
         raise ArgumentError(
-            f"{file} must name its {student.num_classes} classes; its label table has {table.num_classes}."
+            f"{path} does not say which network it is. Give its source and name, for example source official and name "
+            "deeplabv3_resnet101 for a checkpoint of the paper's authors."
         )
-    return Predictor(
-        student.eval(), table.names, table.colors, student.preprocessing, _image_scale(file, metadata), metadata
+    network = create_network(name, source=source, num_classes=labels.num_classes, weights=path, options=options)
+    network.labels = network.labels or labels
+    return Predictor(network.eval())
+
+
+def weights_file(path: str | Path) -> Path:
+    """The file of weights of a run folder, or the file itself.
+
+    Raises:
+        RunError: If there is none.
+    """
+    path = Path(path)
+    file = path / store.STUDENT if path.is_dir() else path
+    if file.is_file():
+        return file
+    raise RunError(
+        f"{path} must be a run folder or a {store.STUDENT}; it holds no such file. Is the run complete?"
+        if path.exists()
+        else f"{path} does not exist."
     )
 
 
-def _image_scale(file: Path, metadata: dict[str, Any]) -> float:
-    text = metadata.get("image_scale", "1.0")
+def _image_scale(file: Path, header: dict[str, str]) -> float:
+    text = header.get("image_scale", "1.0")
     try:
         scale = float(text)
     except ValueError:
         scale = math.nan
     if not 0 < scale < math.inf:
-        raise ArgumentError(f"{file} must have a positive number as its image_scale; got {text!r}.")
+        raise WeightsError(f"{file} must have a positive number as its image_scale; got {text!r}.")
     return scale

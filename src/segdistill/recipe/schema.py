@@ -14,7 +14,6 @@ Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
 Size = tuple[Count, Count]
 Mapping = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]  # null empties it
-Color = tuple[float, float, float]
 
 
 class _Closed(BaseModel):
@@ -60,28 +59,24 @@ class DataConfig(_Closed):
 
 
 class ModelConfig(_Closed):
-    """A network of our zoo; the number of classes comes from the data.
+    """The network that is trained; the number of classes comes from the data.
 
     Attributes:
-        name: ``<head>_<backbone>``.
-        pretrained: ImageNet weights of the backbone: true for timm's, or a safetensors file.
-        output_stride: Image pixels per cell of the last map: 8, 16 or 32.
-        aux: Auxiliary head; null for the family's custom.
-        dropout: False takes all dropout out.
-        backbone: Further arguments of the timm backbone.
-        mean: Of the image normalisation; null for that of the pretrained weights.
-        std: Likewise.
+        source: Where it comes from, a name in ``SOURCES``.
+        name: Of the network in its source; of the zoo ``<head>_<backbone>``.
+        weights: Trained weights of the whole network to start from: a run folder or a ``student.safetensors``.
+        pretrained: Weights of its backbone to start from: true for the source's own (timm's ImageNet weights), or a
+            safetensors file.
+        options: Further arguments of the source; of the zoo ``output_stride``, ``aux``, ``dropout``, ``backbone``,
+            ``mean``, ``std``.
         features: Further features by name: ``{deep: backbone.layer3}``.
     """
 
+    source: str = "zoo"
     name: str
+    weights: str | None = None
     pretrained: bool | str = False
-    output_stride: Literal[8, 16, 32] = 8
-    aux: bool | None = None
-    dropout: bool = True
-    backbone: Mapping = {}
-    mean: Color | None = None
-    std: Color | None = None
+    options: Mapping = {}
     features: dict[str, str] | None = None
 
 
@@ -89,8 +84,11 @@ class TeacherConfig(_Closed):
     """A trained network.
 
     Attributes:
-        weights: A run folder, a ``student.safetensors``, or a checkpoint of the paper's authors (``.pth``).
-        official: Which of the authors' networks a ``.pth`` holds, for example ``deeplabv3_resnet101``.
+        weights: A run folder, a ``student.safetensors``, or a file of weights of the source.
+        source: Where the network comes from, a name in ``SOURCES``; null for a run or a ``student.safetensors``, which
+            say it themselves. ``official``: a checkpoint of the paper's authors (``.pth``).
+        name: Of the network in its source, for example ``deeplabv3_resnet101``; only with ``source``.
+        options: Further arguments of the source; only with ``source``.
         features: Further features by name: ``{deep: backbone.layer3}``.
         precision: ``fp32`` or ``bf16``, whose weights are cast once; null for ``train.precision``.
         fold_bn: Fold batch normalisation into the convolutions before it: the same outputs up to rounding.
@@ -98,7 +96,9 @@ class TeacherConfig(_Closed):
     """
 
     weights: str
-    official: str = "deeplabv3_resnet101"
+    source: str | None = None
+    name: str | None = None
+    options: Mapping = {}
     features: dict[str, str] | None = None
     precision: Literal["fp32", "bf16"] | None = None
     fold_bn: bool = True

@@ -19,6 +19,7 @@ from segdistill.util.errors import (
 from segdistill.util.files import lock, write_atomic
 from segdistill.util.lazy import lazy
 from segdistill.util.names import nearest
+from segdistill.util.sealing import seal, unsealed
 
 __all__ = [
     "ArgumentError",
@@ -38,5 +39,7 @@ __all__ = [
     "lazy",
     "lock",
     "nearest",
+    "seal",
+    "unsealed",
     "write_atomic",
 ]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from segdistill.networks import create_model, load_official
+from segdistill.networks import create_network, load_official
 from segdistill.networks.sources.official import OFFICIAL
 
 torch.set_num_threads(1)
@@ -59,7 +59,7 @@ def test_outputs_equal_the_authors(name, tmp_path):
     assert not network.training
     with np.load(GOLDEN / "official_outputs.npz") as golden:
         with torch.no_grad():
-            output = network(torch.from_numpy(golden["input"]))
+            output = network.module(torch.from_numpy(golden["input"]))
         deep = output.features["layer4"]
         ours = {
             "logits": output.logits,
@@ -78,12 +78,12 @@ def test_outputs_equal_the_authors(name, tmp_path):
 
 def test_preprocessing_is_the_authors(checkpoint):
     network = load_official(checkpoint, SMALL, num_classes=19)
-    mean, std, bgr = network.preprocessing
+    mean, std, bgr = network.preprocessing[:3]
     assert bgr
     # A mid-grey image in [0, 1] becomes what `pixel - mean` is in 0..255.
     result = [(0.5 - m) / s for m, s in zip(mean, std, strict=True)]
     assert result == pytest.approx([127.5 - 104.00698793, 127.5 - 116.66876762, 127.5 - 122.67891434])
-    assert create_model(**network.architecture).preprocessing == network.preprocessing
+    assert create_network(**network.spec).preprocessing == network.preprocessing
 
 
 @pytest.mark.parametrize(
@@ -98,13 +98,13 @@ def test_wrapped_checkpoints_load(tmp_path, wrap):
     state = rebuild(SMALL)
     torch.save(wrap(state), tmp_path / "a.pth")
     network = load_official(tmp_path / "a.pth", SMALL, num_classes=19)
-    assert torch.equal(network.classifier.bias, state["head.block.4.bias"])
+    assert torch.equal(network.module.classifier.bias, state["head.block.4.bias"])
 
 
 def test_both_spellings_name_one_network(tmp_path):
     torch.save(rebuild("pspnet_resnet18"), tmp_path / "a.pth")
     network = load_official(tmp_path / "a.pth", "pspnet_resnet18s", num_classes=19)
-    assert network.architecture["name"] == OFFICIAL["pspnet_resnet18"] == "pspnet_resnet18s"
+    assert network.spec["name"] == OFFICIAL["pspnet_resnet18"] == "pspnet_resnet18s"
 
 
 @pytest.mark.parametrize("name", ["deeplabv3_resnet34", "resnet18", "deeplabv3_mobilenetv2s"])

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segdistill.networks.network import Network
 from segdistill.networks.tensors import misfit
-from segdistill.networks.zoo.create import create_model
-from segdistill.networks.zoo.segmenter import Segmenter
 from segdistill.util import ArgumentError, MissingFileError
 
 OFFICIAL = {
@@ -68,7 +67,7 @@ _RESNET = {
 }
 
 
-def load_official(path: str | Path, name: str, *, num_classes: int) -> Segmenter:
+def load_official(path: str | Path, name: str, *, num_classes: int) -> Network:
     """Load a checkpoint that the Af-DCD authors published.
 
     The file is read with ``weights_only=True``: it can hold tensors and nothing that runs. It may be a
@@ -82,8 +81,8 @@ def load_official(path: str | Path, name: str, *, num_classes: int) -> Segmenter
         num_classes: Classes of the checkpoint; 19 for Cityscapes.
 
     Returns:
-        The network, on the CPU and in evaluation mode, at output stride 8. It takes the authors' images:
-        blue first, mean subtracted, 0 to 255; ``preprocessing`` says so.
+        The network, on the CPU and in evaluation mode, at output stride 8. Its module takes the authors' images
+        (blue first, mean subtracted, 0 to 255), which it makes of RGB in [0, 1] as every `Network` does.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -107,7 +106,9 @@ def load_official(path: str | Path, name: str, *, num_classes: int) -> Segmenter
             f"`num_classes` must be that of the checkpoint; got {num_classes}, and the classifier in {path} "
             f"has shape {tuple(classifier.shape)}."
         )
-    network = create_model(
+    from segdistill.networks.zoo import create  # timm, which the losses and the distiller do without
+
+    network = create(
         OFFICIAL[official],
         num_classes=num_classes,
         mean=[value / 255 for value in _MEAN_BGR],
@@ -116,11 +117,29 @@ def load_official(path: str | Path, name: str, *, num_classes: int) -> Segmenter
     )
     rules = {**_HEADS, **(dict(_mobilenet_rules()) if backbone == "mobilenetv2" else _RESNET)}
     renamed = {_rename(key, rules): tensor for key, tensor in state.items()}
-    problem = misfit(renamed, network.state_dict())
+    problem = misfit(renamed, network.module.state_dict())
     if problem:
         raise ArgumentError(f"`path` must hold the tensors of `{official}`, here in our names; {path}: {problem}.")
-    network.load_state_dict(renamed)
+    network.module.load_state_dict(renamed)
     return network.eval()
+
+
+def create(
+    name: str,
+    *,
+    num_classes: int | None,
+    weights: str | Path | None,
+    pretrained: bool | str | Path,
+    options: Mapping[str, Any],
+) -> Network:
+    """The source ``official``: one of the authors' networks from their file; see `load_official`."""
+    if options or pretrained:
+        raise ArgumentError(
+            "`options` and `pretrained` must be left out for the source `official`: weights has it all."
+        )
+    if weights is None or num_classes is None:
+        raise ArgumentError("`weights` and `num_classes` must be given for the source `official`: the authors' `.pth`.")
+    return load_official(weights, name, num_classes=num_classes)
 
 
 def _read_checkpoint(path: Path) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 import timm
 from torch import nn
 
+from segdistill.networks.network import Network
 from segdistill.networks.zoo.blocks import Head
 from segdistill.networks.zoo.deeplabv3 import DeepLabV3Head
 from segdistill.networks.zoo.pretrained import load_backbone
@@ -19,7 +20,7 @@ from segdistill.networks.zoo.segmenter import STAGES, Segmenter
 from segdistill.types import Preprocessing
 from segdistill.util import ArgumentError, UnavailableError, nearest
 
-MODELS: dict[str, Callable[[int, int], Head]] = {
+HEADS: dict[str, Callable[[int, int], Head]] = {
     "deeplabv3": DeepLabV3Head,
     "pspnet": PSPHead,
 }
@@ -52,17 +53,17 @@ _RESERVED = {
 }
 
 
-def list_models() -> list[str]:
+def list_networks() -> list[str]:
     """Names worth trying first; any ``<head>_<timm backbone>`` works as well.
 
     Example:
-        >>> list_models()[0]
+        >>> list_networks()[0]
         'deeplabv3_mobilenetv2'
     """
-    return [f"{head}_{backbone}" for head in MODELS for backbone in _RECOMMENDED]
+    return [f"{head}_{backbone}" for head in HEADS for backbone in _RECOMMENDED]
 
 
-def create_model(
+def create(
     name: str,
     *,
     num_classes: int,
@@ -73,8 +74,9 @@ def create_model(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     bgr: bool = False,
-) -> Segmenter:
-    """Build a segmentation network by name.
+    dropout: bool = True,
+) -> Network:
+    """Build a network of the zoo by name.
 
     A backbone's name is timm's, and then the network is timm's, or one of ours: ``mobilenetv2`` is short
     for ``mobilenetv2_100``, and ``resnet18s``, ``resnet34s`` complete timm's ``resnet50s``,
@@ -91,7 +93,8 @@ def create_model(
         mean: Per channel, of an image in [0, 1], in the order the network takes the channels; None means
             what the ImageNet weights of timm were trained with.
         std: Same for the standard deviation.
-        bgr: The network takes blue first. Only published, in ``preprocessing``.
+        bgr: The network takes blue first.
+        dropout: False takes all dropout out.
 
     Returns:
         The network, on the CPU, in training mode.
@@ -103,8 +106,8 @@ def create_model(
         RuntimeError: If timm cannot fetch its weights, for example without a network.
 
     Example:
-        >>> network = create_model("deeplabv3_mobilenetv2_050", num_classes=11, output_stride=16)
-        >>> network.feature_channels
+        >>> network = create("deeplabv3_mobilenetv2_050", num_classes=11, output_stride=16)
+        >>> network.channels
         {'layer1': 16, 'layer2': 16, 'layer3': 48, 'layer4': 160, 'head': 128}
     """
     if not isinstance(num_classes, int) or num_classes < 1:
@@ -119,31 +122,35 @@ def create_model(
     preprocessing = _preprocessing(stages, mean, std, bgr)
     info: Any = stages.feature_info
     with_aux = "resne" in timm_name if aux is None else bool(aux)
-    return Segmenter(
-        stages,
-        MODELS[head](info.channels()[-1], output_stride),
-        num_classes=num_classes,
-        aux=with_aux,
+    module = Segmenter(stages, HEADS[head](info.channels()[-1], output_stride), num_classes=num_classes, aux=with_aux)
+    if not dropout:
+        for layer in module.modules():
+            if isinstance(layer, nn.modules.dropout._DropoutNd):
+                layer.p = 0.0
+    described = {
+        "output_stride": output_stride,
+        "aux": with_aux,
+        "backbone": options,
+        "mean": list(preprocessing.mean),
+        "std": list(preprocessing.std),
+        "bgr": preprocessing.bgr,
+        "dropout": dropout,
+    }
+    return Network(
+        module,
         preprocessing=preprocessing,
-        architecture={
-            "name": name,
-            "num_classes": num_classes,
-            "output_stride": output_stride,
-            "aux": with_aux,
-            "backbone": options,
-            "mean": list(preprocessing.mean),
-            "std": list(preprocessing.std),
-            "bgr": preprocessing.bgr,
-        },
+        spec={"source": "zoo", "name": name, "num_classes": num_classes, "options": described},
+        channels=module.feature_channels,
+        num_classes=num_classes,
     )
 
 
 def _resolve(name: str) -> tuple[str, str, dict[str, Any]]:
     """Split a name into our head, timm's backbone and the options that make it ours."""
     head, _, backbone = str(name).partition("_")
-    if head not in MODELS:
+    if head not in HEADS:
         raise ArgumentError(
-            f"`name` must begin with a head, as in `deeplabv3_resnet18`; got {name!r}. {nearest(head, MODELS)}"
+            f"`name` must begin with a head, as in `deeplabv3_resnet18`; got {name!r}. {nearest(head, HEADS)}"
         )
     if backbone in BACKBONES:
         return head, *BACKBONES[backbone]
@@ -160,7 +167,7 @@ def _checked_options(backbone: dict[str, Any] | None) -> dict[str, Any]:
         raise ArgumentError(f"`backbone` must be a dict of keyword arguments of timm; got {backbone!r}.")
     taken = sorted(_RESERVED.intersection(options))
     if taken:
-        raise ArgumentError(f"`backbone` must not set {', '.join(taken)}. Use the arguments of `create_model`.")
+        raise ArgumentError(f"`backbone` must not set {', '.join(taken)}. Use the options beside `backbone`.")
     try:
         copy: dict[str, Any] = json.loads(json.dumps(options))
     except (TypeError, ValueError) as error:

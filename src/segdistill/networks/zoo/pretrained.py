@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from segdistill.networks.tensors import misfit, read_tensors, shorten
-from segdistill.util import ArgumentError
+from segdistill.util import WeightsError
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def load_backbone(backbone: nn.Module, path: str | Path, *, name: str, known: Co
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a safetensors file, or does not fit.
     """
-    tensors, _ = read_tensors(path, argument="pretrained")
+    tensors, _ = read_tensors(path)
     state = backbone.state_dict()
     ours = {_flat(key): key for key in state}
     used = {ours[_flat(key)]: tensor for key, tensor in tensors.items() if _flat(key) in ours}
@@ -39,7 +39,7 @@ def load_backbone(backbone: nn.Module, path: str | Path, *, name: str, known: Co
     optional = {key: state[key] for key in state if key.endswith("num_batches_tracked")}
     problem = misfit({**optional, **used, **foreign}, state)
     if problem:
-        raise ArgumentError(f"`pretrained` must hold the weights of timm's `{name}`; {path} does not: {problem}.")
+        raise WeightsError(f"`pretrained` must hold the weights of timm's `{name}`; {path} does not: {problem}.")
     backbone.load_state_dict({**optional, **used})
     logger.info("%s: read %d tensors, skipped %s.", path, len(used), shorten(unused, 10) or "none")
 

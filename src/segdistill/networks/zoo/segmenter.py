@@ -1,21 +1,20 @@
-"""The one network of the zoo: backbone, head, classifier and auxiliary head."""
+"""The one module of the zoo: backbone, head, classifier and auxiliary head."""
 
 from typing import Any
 
 from torch import Tensor, nn
 
 from segdistill.networks.zoo.blocks import Head, conv_block
-from segdistill.types import Preprocessing, SegOutput
+from segdistill.types import SegOutput
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 """Names of the backbone stages; nominally at strides 4, 8, 16 and 32, dilated beyond the output stride."""
 
 
 class Segmenter(nn.Module):
-    """A segmentation network that names its features and knows how it was built.
+    """A segmentation module that names its features.
 
-    It takes an image that is already normalised as ``preprocessing`` says, (B, 3, H, W), of any size,
-    and returns ``SegOutput``: logits at the output stride, auxiliary logits where there is an auxiliary
+    It takes a normalised image (B, 3, H, W) of any size and returns ``SegOutput``: logits at the output stride, auxiliary logits where there is an auxiliary
     head (in training and in evaluation alike), and the maps ``layer1`` to ``layer4`` of the backbone and
     ``head``, which the classifier reads.
 
@@ -24,15 +23,10 @@ class Segmenter(nn.Module):
         decoder: Head on the last of them.
         num_classes: Channels of the logits.
         aux: Whether to have an auxiliary fully convolutional head on ``layer3``, a quarter as wide.
-        preprocessing: Published as an attribute; the network itself does not apply it.
-        architecture: Published as an attribute.
 
     Attributes:
         num_classes: As given.
         feature_channels: Width of every map in ``SegOutput.features``, by name.
-        preprocessing: How the network wants its image.
-        architecture: Keyword arguments of ``create_model`` that build this network again, untrained;
-            can be written as JSON.
     """
 
     def __init__(
@@ -42,16 +36,12 @@ class Segmenter(nn.Module):
         *,
         num_classes: int,
         aux: bool,
-        preprocessing: Preprocessing,
-        architecture: dict[str, Any],
     ) -> None:
         super().__init__()
         info: Any = backbone.feature_info
         widths: list[int] = info.channels()
         self.feature_channels = {**dict(zip(STAGES, widths, strict=True)), "head": decoder.out_channels}
         self.num_classes = num_classes
-        self.preprocessing = preprocessing
-        self.architecture = architecture
         self.backbone = backbone
         self.decoder = decoder
         self.classifier = nn.Conv2d(decoder.out_channels, num_classes, 1)

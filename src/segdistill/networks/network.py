@@ -1,0 +1,243 @@
+"""Network: a segmentation network of any origin, with all that is needed to use it.
+
+From an image in [0, 1] to a `SegOutput` there is this one path: students, teachers, scoring, prediction, profiling and
+the report's pictures all call it.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segdistill.labels import LabelTable
+from segdistill.networks.feeding import Feed, cut_logits, cut_map
+from segdistill.networks.reading import LogitsOf, Recorder, as_map, read_output
+from segdistill.types import AS_IT_IS, Preprocessing, SegOutput
+from segdistill.util import ArgumentError, NetworkError, nearest
+
+logger = logging.getLogger(__name__)
+
+Features = Mapping[str, str] | Sequence[str]
+
+
+class Network(nn.Module):
+    """Any segmentation module: how it is fed, how its output is read, its classes, and what builds it again.
+
+    The module stays as it is. Its layers are read by forward hooks that live during a call only.
+
+    Args:
+        module: Any module that takes images (B, 3, H, W).
+        features: What to read beside the logits, by the name that terms use: ``{"deep": "backbone.layer4"}``, or a
+            list where name and layer are the same. A value is a feature of the `SegOutput` that the module returns,
+            or the dotted name of one of its layers. Default: all features of its `SegOutput`, if it returns one.
+        logits: From what the module returns to class scores. Default: found, see `find_logits`.
+        preprocessing: How it is fed. Default: images are ready as they are given.
+        labels: Its classes, where they are known.
+        spec: What `create_network` takes to build it again, as JSON can hold it; None: it cannot be built by name.
+        channels: Width of every feature of its `SegOutput`, where they are known; spares the trial run.
+        num_classes: Channels of the logits, where they are known.
+        role: What messages call it.
+
+    Attributes:
+        module: The plain module.
+        channels: Width of every named feature; those that a trial run on a small image could not tell are missing.
+        num_classes: Channels of the logits; None where it could not be told.
+
+    Raises:
+        NetworkError: If a feature is neither given by the module nor one of its layers.
+
+    Example:
+        >>> network = Network(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 5, 1)), features={"deep": "0"})
+        >>> output = network(torch.rand(2, 3, 16, 16))
+        >>> tuple(output.logits.shape), tuple(output.features["deep"].shape), network.channels
+        ((2, 5, 16, 16), (2, 8, 16, 16), {'deep': 8})
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        features: Features | None = None,
+        logits: LogitsOf | None = None,
+        preprocessing: Preprocessing | None = None,
+        labels: LabelTable | None = None,
+        spec: Mapping[str, Any] | None = None,
+        channels: Mapping[str, int] | None = None,
+        num_classes: int | None = None,
+        role: str = "network",
+    ) -> None:
+        super().__init__()
+        if isinstance(module, Network) or not isinstance(module, nn.Module):
+            raise ArgumentError(f"`module` must be a plain torch module; got {type(module).__name__}.")
+        self.module = module
+        self.logits_of = logits
+        self.preprocessing = preprocessing or AS_IT_IS
+        self.labels, self.spec, self.role = labels, None if spec is None else dict(spec), role
+        self.feed = Feed(self.preprocessing).to(a_weight(module).device)
+        self.given = dict(channels or {})  # features that the module itself names
+        self.channels: dict[str, int] = {}
+        self.num_classes = num_classes
+        sources = features.values() if isinstance(features, Mapping) else features or ()
+        layers = dict(module.named_modules())
+        if (channels is None or num_classes is None) and not (sources and all(name in layers for name in sources)):
+            self._try()
+        self.taps: dict[str, str] = {name: name for name in self.given}
+        self.hooked: dict[str, str] = {}
+        self._recorders: dict[str, Recorder] = {}
+        self._tap(features)
+        if labels is not None and self.num_classes is not None and labels.num_classes != self.num_classes:
+            raise NetworkError(
+                f"the {role} must name its {self.num_classes} classes; its label table has {labels.num_classes}."
+            )
+
+    def reading(self, features: Features) -> "Network":
+        """The same module, read for other features beside those that it names itself."""
+        more = features if isinstance(features, Mapping) else {name: name for name in features}
+        return Network(
+            self.module,
+            features={**self.taps, **more},
+            logits=self.logits_of,
+            preprocessing=self.preprocessing,
+            labels=self.labels,
+            spec=self.spec,
+            channels=self.given,
+            num_classes=self.num_classes,
+            role=self.role,
+        )
+
+    def forward(self, image: Tensor) -> SegOutput:
+        """Run on an RGB image in [0, 1], (B, 3, H, W), and name what is asked for."""
+        if not image.is_floating_point():
+            raise ArgumentError(
+                f"`images` of the {self.role} must be floating point in [0, 1]; got {image.dtype}. Divide by 255."
+            )
+        fed = self.feed(image)
+        output = read_output(self._run_hooked(fed) if self.hooked else self.module(fed), self.logits_of)
+        features = {}
+        for name, source in self.taps.items():
+            if name in self.hooked:
+                feature = self._recorders[name].take()
+                if feature is None:
+                    raise NetworkError(f"layer {source!r} of the {self.role} did not run, so it has no feature.")
+                features[name] = as_map(feature, fed.shape[-2:], f"layer {source!r} of the {self.role}")
+            else:
+                features[name] = output.features[source]
+        if fed.shape == image.shape or self.preprocessing.size is not None:
+            return SegOutput(output.logits, output.aux_logits, features)
+        size, padded = image.shape[-2:], fed.shape[-2:]
+        aux = None if output.aux_logits is None else cut_logits(output.aux_logits, padded, size)
+        cut = {name: cut_map(feature, padded, size) for name, feature in features.items()}
+        return SegOutput(cut_logits(output.logits, padded, size), aux, cut)
+
+    def segment(self, image: Tensor) -> Tensor:
+        """Class scores alone, (B, K, h, w)."""
+        logits: Tensor = self(image).logits
+        return logits
+
+    def probe_image(self) -> Tensor:
+        """Noise (1, 3, H, W), always the same, of the type and on the device of the module."""
+        size = self.preprocessing.size or (128, 128)
+        noise = torch.rand(1, len(self.preprocessing.mean), *size, generator=torch.Generator().manual_seed(0))
+        return noise.to(a_weight(self.module))
+
+    def __repr__(self) -> str:
+        made = type(self.module).__name__ if self.spec is None else f"{self.spec['source']} {self.spec['name']}"
+        params = sum(parameter.numel() for parameter in self.module.parameters()) / 1e6
+        return f"Network({made}, {self.num_classes} classes, {params:.2f} M parameters)"
+
+    def _tap(self, features: Features | None) -> None:
+        """Note what to read, and find the widths of layers by a trial run."""
+        if features is None:
+            self.channels = dict(self.given)
+            return
+        self.taps = dict(features) if isinstance(features, Mapping) else {name: name for name in features}
+        layers = dict(self.module.named_modules())
+        for name, source in self.taps.items():
+            if source not in self.given and source not in layers:
+                raise NetworkError(
+                    f"`features[{name!r}]` must name a feature or a layer of the {self.role}; got {source!r}. "
+                    f"{nearest(source, [*self.given, *filter(None, layers)])}"
+                )
+        self.hooked = {name: source for name, source in self.taps.items() if source not in self.given}
+        self._recorders = {name: Recorder() for name in self.hooked}
+        self.channels = {name: self.given[source] for name, source in self.taps.items() if source in self.given}
+        if self.hooked and (output := self._trial(self)) is not None:
+            self.channels = {name: feature.shape[1] for name, feature in output.features.items()}
+            self.num_classes = output.logits.shape[1]
+
+    def _try(self) -> None:
+        """Learn from a trial run what the module gives: widths of its own features, number of classes."""
+        output = self._trial(lambda image: read_output(self.module(self.feed(image)), self.logits_of))
+        if output is not None:
+            self.num_classes = output.logits.shape[1]
+            self.given = {name: feature.shape[1] for name, feature in output.features.items()}
+
+    def _trial(self, run: Any) -> SegOutput | None:
+        """One run on noise, in evaluation mode; None if the module does not take such an image.
+
+        That is no error: what is not known yet is checked at the first step.
+        """
+        image = self.probe_image()
+        modes = {module: module.training for module in self.module.modules()}
+        try:
+            self.module.eval()
+            with torch.no_grad(), torch.compiler.set_stance("force_eager"):  # code compiled now would know no hooks
+                output: SegOutput = run(image)
+                return output
+        except NetworkError:
+            raise
+        except Exception as error:  # a foreign network may raise anything
+            logger.info("the %s does not take a %dx%d probe image (%s)", self.role, *image.shape[-2:], error)
+            return None
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+
+    # The module is still compiled; hooks that come and go cannot be.
+    @torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call, untyped-decorator]
+    def _run_hooked(self, image: Tensor) -> Any:
+        with ExitStack() as hooks:
+            for name, layer in self.hooked.items():
+                hook = self.module.get_submodule(layer).register_forward_hook(self._recorders[name])
+                hooks.callback(hook.remove)
+            return self.module(image)
+
+
+def as_network(
+    model: nn.Module,
+    *,
+    role: str,
+    features: Features | None = None,
+    logits: LogitsOf | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    bgr: bool = False,
+    size: tuple[int, int] | None = None,
+) -> Network:
+    """A model as a `Network`: a plain module with the arguments given, a `Network` as it knows itself.
+
+    Raises:
+        ArgumentError: If ``model`` is no module, or a `Network` is told again how it is fed or read.
+    """
+    if isinstance(model, Network):
+        told = {"logits": logits, "mean": mean, "std": std, "bgr": bgr or None, "size": size}
+        again = [f"`{name}`" for name, value in told.items() if value is not None]
+        if again:
+            raise ArgumentError(f"{', '.join(again)} must be left out for a Network, which knows them itself.")
+        return model if features is None else model.reading(features)
+    if not isinstance(model, nn.Module):
+        raise ArgumentError(f"the {role} must be a torch module or a Network; got {type(model).__name__}.")
+    preprocessing = AS_IT_IS._replace(bgr=bgr, size=size)
+    if mean is not None:
+        preprocessing = preprocessing._replace(mean=tuple(mean))
+    if std is not None:
+        preprocessing = preprocessing._replace(std=tuple(std))
+    return Network(model, features=features, logits=logits, preprocessing=preprocessing, role=role)
+
+
+def a_weight(network: nn.Module) -> Tensor:
+    """Some parameter of a network, for its device and type; a float32 zero where it has none."""
+    return next(network.parameters(), torch.zeros(()))

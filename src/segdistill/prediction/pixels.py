@@ -1,0 +1,51 @@
+"""What a user gives as an image, as pixels."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from segdistill.data import read_image
+from segdistill.util import ImageError
+
+ImageLike = str | Path | Image.Image | np.ndarray[Any, Any] | Tensor
+
+
+def pixels_of(image: ImageLike) -> Tensor:
+    """Bring an image to a tensor (3, H, W), RGB: bytes as they are, or float in [0, 1].
+
+    Raises:
+        DataError: If a file cannot be read.
+        ImageError: If it is something else, or has another shape, type or range.
+    """
+    if isinstance(image, (str, Path)):
+        return torch.Tensor.as_subclass(read_image(Path(image)), Tensor)
+    if isinstance(image, Image.Image):
+        if image.mode.startswith(("I", "F")):
+            raise ImageError(f"`image` must have 8 bits per channel; got a PIL image of mode {image.mode}. Convert it.")
+        image = np.asarray(image.convert("RGB"))
+    if isinstance(image, np.ndarray):
+        pixels = torch.from_numpy(image.copy())
+        pixels = pixels.permute(2, 0, 1) if pixels.dim() == 3 else pixels
+    elif isinstance(image, Tensor):
+        pixels = image
+    else:
+        raise ImageError(
+            f"`image` must be one image: a path, a PIL image, an array or a tensor; got {type(image).__name__}. "
+            "Call the predictor once for each image."
+        )
+    if pixels.dim() != 3 or pixels.shape[0] != 3 or not pixels.numel():
+        raise ImageError(f"`image` must be an (H, W, 3) array or a (3, H, W) tensor; got {tuple(image.shape)}.")
+    if pixels.dtype == torch.uint8:
+        return pixels
+    if not pixels.is_floating_point():
+        raise ImageError(f"`image` must be uint8, or float in [0, 1]; got {pixels.dtype}.")
+    low, high = pixels.min().item(), pixels.max().item()
+    if not (low >= 0 and high <= 1):
+        raise ImageError(
+            f"`image` of floats must lie in [0, 1]; got {low:g} to {high:g}. Divide by 255, or give it as uint8."
+        )
+    return pixels.float()
