@@ -128,14 +128,24 @@ def test_a_missing_file(tmp_path):
 def test_a_truncated_file(good, length):
     path, *_ = good
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(CheckpointError, match=f"{path.name} is not a readable checkpoint"):
+    with pytest.raises(CheckpointError, match=f"{path.name} is (not a readable checkpoint|damaged)"):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize("place", [0.01, 0.5, 0.99])
+def test_a_changed_bit_is_found(good, place):
+    path, *_ = good
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="is damaged|not a readable checkpoint"):
         checkpoint.load(path)
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "segdistill"}])
 def test_another_safetensors_file(tmp_path, metadata):
     save_file({"weight": torch.zeros(2)}, tmp_path / "other", metadata)
-    with pytest.raises(CheckpointError, match="must be of format segdistill-checkpoint-2; got"):
+    with pytest.raises(CheckpointError, match="must be of format segdistill-checkpoint-3; got"):
         checkpoint.load(tmp_path / "other")
 
 

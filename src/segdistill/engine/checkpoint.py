@@ -15,9 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from segdistill.util import CheckpointError, write_atomic
+from segdistill.util import CheckpointError, seal, unsealed, write_atomic
 
-FORMAT = "segdistill-checkpoint-2"
+FORMAT = "segdistill-checkpoint-3"
 
 
 class Checkpoint(NamedTuple):
@@ -58,7 +58,7 @@ def save(
             tensors |= {f"optimizer.{which}.{index}.{k}": v for k, v in state.items() if isinstance(v, Tensor)}
     tensors |= {f"extra.{name}": tensor for name, tensor in extra.items()}
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomic(path, to_bytes(on_cpu, {"format": FORMAT, "progress": json.dumps(progress)}))
+    write_atomic(path, seal(to_bytes(on_cpu, {"format": FORMAT, "progress": json.dumps(progress)})))
 
 
 def load(path: Path) -> Checkpoint:
@@ -69,6 +69,8 @@ def load(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist: the run saved nothing to continue from.")
+    if problem := unsealed(path):
+        raise CheckpointError(f"{path} is damaged: {problem}. Continue from another checkpoint, or start anew.")
     groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "extra": {}}
     try:
         with safe_open(path, framework="pt") as file:

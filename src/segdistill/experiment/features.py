@@ -10,7 +10,7 @@ from torch import Tensor
 
 from segdistill.engine import to_device
 from segdistill.types import IGNORE_INDEX, Batch, SegOutput
-from segdistill.util import write_atomic
+from segdistill.util import seal, write_atomic
 
 NUM_IMAGES = 32
 CELLS_PER_IMAGE = 32
@@ -45,7 +45,7 @@ def write_cells(
             for name, feature in _maps(network(batch.image)).items():
                 kept.setdefault(f"{role}.{name}", []).append(_read(feature, points))
     tensors = {name: torch.cat(parts).cpu().contiguous() for name, parts in kept.items()}
-    write_atomic(path, save(tensors))
+    write_atomic(path, seal(save(tensors)))
 
 
 def _draw(target: Tensor, seed: int) -> tuple[Tensor, Tensor]:
