@@ -155,11 +155,8 @@ def environment(device: torch.device) -> dict[str, Any]:
 def commit() -> str | None:
     """Of this checkout, with a mark where the code has changed since; None without git, or outside a checkout."""
     here = Path(__file__).parent
-    code = (
-        str(here),
-        str(here.parent / "src"),
-        f":(exclude){here}/results",
-    )  # what is measured is written there meanwhile
+    results = f":(exclude){here}/results"  # written while it is measured
+    code = (str(here), str(here.parent / "src"), results)
     found = _git("rev-parse", "HEAD")
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", *code)
     return f"{found} with changes" if found and changed else found
