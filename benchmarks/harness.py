@@ -20,6 +20,10 @@ Way = Callable[[], Tensor]
 """Computes a scalar to differentiate; None as its value: it did everything itself, a whole step."""
 
 
+Lap = tuple[float, ...]
+"""Seconds of forward and backward pass, or of everything at once."""
+
+
 def measure(ways: Mapping[str, Way], leaves: Iterable[Tensor], *, turns: int, device: torch.device) -> dict[str, Any]:
     """Measure forward and backward pass of every way, one after the other, ``turns`` times after one for warming up.
 
@@ -30,13 +34,13 @@ def measure(ways: Mapping[str, Way], leaves: Iterable[Tensor], *, turns: int, de
         device: Of the tensors.
 
     Returns:
-        ``ways``: for each, milliseconds of ``forward``, ``backward`` and ``both`` as median and quartiles, and
-        ``extra_peak_mb``, memory beyond what was in use before (gradients included), MiB. ``ratios``: for each but the
-        first, median and quartiles over the turns of how many times less time and memory it takes than the first. A
-        way that runs out of memory has ``"out of memory"`` instead of numbers.
+        ``ways``: for each, milliseconds of ``forward``, ``backward`` (neither where a way did it all) and ``both`` as
+        median and quartiles, and ``extra_peak_mb``, memory beyond what was in use before (gradients included), MiB.
+        ``ratios``: for each but the first, median and quartiles over the turns of how many times less time and memory
+        it takes than the first. A way that runs out of memory has ``"out of memory"`` instead of numbers.
     """
     leaves = list(leaves)
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    seconds: dict[str, list[Lap]] = {name: [] for name in ways}
     failed: set[str] = set()
     for turn in range(turns + 1):
         for name, way in ways.items():
@@ -54,12 +58,13 @@ def measure(ways: Mapping[str, Way], leaves: Iterable[Tensor], *, turns: int, de
     return _summary(seconds, memory, failed)
 
 
-def _lap(way: Way, leaves: list[Tensor], device: torch.device) -> tuple[float, float]:
+def _lap(way: Way, leaves: list[Tensor], device: torch.device) -> Lap:
     start = _now(device)
     value = way()
     middle = _now(device)
-    if value is not None:
-        torch.autograd.grad(value, leaves, allow_unused=True)
+    if value is None:
+        return (middle - start,)
+    torch.autograd.grad(value, leaves, allow_unused=True)
     return middle - start, _now(device) - middle
 
 
@@ -98,15 +103,15 @@ def _empty(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
-def _summary(
-    seconds: Mapping[str, list[tuple[float, float]]], memory: Mapping[str, float | None], failed: set[str]
-) -> dict[str, Any]:
+def _summary(seconds: Mapping[str, list[Lap]], memory: Mapping[str, float | None], failed: set[str]) -> dict[str, Any]:
     ways: dict[str, Any] = {}
     for name, laps in seconds.items():
         if name in failed:
             ways[name] = "out of memory"
             continue
-        parts = {"forward": [a for a, _ in laps], "backward": [b for _, b in laps], "both": [a + b for a, b in laps]}
+        parts = {"both": [sum(lap) for lap in laps]}
+        if all(len(lap) == 2 for lap in laps):
+            parts = {"forward": [lap[0] for lap in laps], "backward": [lap[1] for lap in laps], **parts}
         ways[name] = {part: _spread([1e3 * value for value in values]) for part, values in parts.items()}
         ways[name]["extra_peak_mb"] = memory[name]
     first, *others = seconds
@@ -128,19 +133,11 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 def environment(device: torch.device) -> dict[str, Any]:
     """What the numbers depend on."""
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    watched = [str(here), str(here.parent / "src"), f":!{here}/results"]
-    changed = subprocess.run(
-        [*git, "status", "--porcelain", "--untracked-files=no", "--", *watched],
-        capture_output=True, text=True, check=False,
-    ).stdout.strip()  # fmt: skip
     with suppress(ImportError):
         import triton
 
     return {
-        "commit": (commit or "unknown") + (" with changes" if changed else ""),
+        "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "triton": triton.__version__ if "triton" in locals() else None,
@@ -153,6 +150,26 @@ def environment(device: torch.device) -> dict[str, Any]:
             "matrix product": torch.backends.cuda.matmul.allow_tf32,
         },
     }
+
+
+def commit() -> str | None:
+    """Of this checkout, with a mark where the code has changed since; None without git, or outside a checkout."""
+    here = Path(__file__).parent
+    results = f":(exclude){here}/results"  # written while it is measured
+    code = (str(here), str(here.parent / "src"), results)
+    found = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", *code)
+    return f"{found} with changes" if found and changed else found
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *words], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):  # no such program; no checkout
+        return None
+    return done.stdout.strip() or None
 
 
 def _processor() -> str:

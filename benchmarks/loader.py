@@ -29,6 +29,7 @@ from torchvision.transforms.v2 import functional as tvf
 
 from benchmarks.harness import environment
 from segdistill.data import (
+    STREETS_LABELS,
     Folder,
     Prepared,
     SegmentationDataset,
@@ -42,7 +43,6 @@ from segdistill.data import (
     train_transform,
 )
 from segdistill.data.transforms import Pair, resize
-from segdistill.data import STREETS_LABELS
 from segdistill.types import IGNORE_INDEX
 
 FILL = (124.0, 117.0, 104.0)

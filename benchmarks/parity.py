@@ -1,6 +1,8 @@
 """Whether the fast path gives the reference's numbers. Where it does not, nothing is measured or reported."""
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +16,21 @@ TOLERANCE = 1e-9  # of float64, relative to the largest number of each result
 TOLERANCE_FLOAT32 = 1e-3  # of float32: a near tie of two distances moves a softmax at temperature 0.07
 
 
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """TF32 off: on a GPU its ten bits would drown in float32 what is looked for."""
+    switches = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [switch.allow_tf32 for switch in switches]
+    try:
+        for switch in switches:
+            switch.allow_tf32 = False
+        yield
+    finally:
+        for switch, allowed in zip(switches, before, strict=True):
+            switch.allow_tf32 = allowed
+
+
+@full_precision()
 def parity(device: torch.device, seed: int = 0) -> dict[str, Any]:
     """Largest relative differences of values and gradients over random settings.
 

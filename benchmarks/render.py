@@ -11,6 +11,8 @@ PAGE = ROOT / "docs/performance.md"
 
 Record = dict[str, Any]
 MISSING = "not measured yet"
+PARTS = ("forward", "backward", "both")
+NONE = "-"  # where there is no such thing
 
 CONTRAST = {"distance": "l1", "negatives": "other_groups"}
 TARGETS = (
@@ -25,8 +27,7 @@ TARGETS = (
 
 def main() -> None:
     """Write the page."""
-    records = {name: _read(RESULTS / f"{name}.json") for name in ("cpu", "gpu", "loader_cpu")}
-    PAGE.write_text(render(records))
+    PAGE.write_text(render(read()))
     print(PAGE.relative_to(ROOT))
 
 
@@ -60,9 +61,10 @@ def render(records: dict[str, Record | None]) -> str:
     return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
-def _read(path: Path) -> Record | None:
-    found: Record | None = json.loads(path.read_text()) if path.is_file() else None
-    return found
+def read() -> dict[str, Record | None]:
+    """What was measured, of everything that may be."""
+    files = {name: RESULTS / f"{name}.json" for name in ("cpu", "gpu", "loader_cpu")}
+    return {name: json.loads(file.read_text()) if file.is_file() else None for name, file in files.items()}
 
 
 def _targets(cpu: Record | None, gpu: Record | None) -> str:
@@ -118,18 +120,26 @@ def _provenance(title: str, name: str, record: Record) -> str:
     for subject, measured in record.items():
         env, parity = measured["environment"], measured["parity"]
         lines.append(
-            f"| {subject} | {env['device']} | {env['threads']} | {env['torch']} | {env['triton']} | "
-            f"{env['commit'][:10]}{' with changes' if 'changes' in env['commit'] else ''} | {measured['turns']} | "
-            f"{max(parity['contrast'], parity['loss']):.0e} | {measured['note']} |"
+            f"| {subject} | {env['device']} | {env['threads']} | {env['torch']} | {env['triton'] or NONE} | "
+            f"{_commit(env['commit'])} | {measured['turns']} | "
+            f"{max(parity['contrast'], parity['loss']):.0e} | {measured['note'] or NONE} |"
         )
     return "\n".join(lines)
 
 
+def _commit(commit: str | None) -> str:
+    if commit is None:
+        return NONE
+    digits, *mark = commit.split(" ", 1)
+    return " ".join([digits[:10], *mark])
+
+
 def _details(record: Record) -> Iterable[str]:
-    describe: dict[str, tuple[str, list[str], Callable[[Record], list[str]]]] = {
+    describe: dict[str, tuple[str, list[str], tuple[str, ...], Callable[[Record], list[str]]]] = {
         "contrast": (
             "### The contrast alone",
             ["features", "batch", "distance", "negatives"],
+            PARTS,
             lambda c: [
                 f"{c['map']}, pooled {c['pooled'][0]}x{c['pooled'][1]}",
                 str(c["batch"]),
@@ -140,33 +150,41 @@ def _details(record: Record) -> Iterable[str]:
         "loss": (
             "### The whole loss",
             ["channels", "features", "batch"],
+            PARTS,
             lambda c: [f"{c['student_channels']} -> {c['channels']}", c["map"], str(c["batch"])],
         ),
         "step": (
             "### A whole training step",
             ["crop", "batch", "networks"],
+            PARTS[-1:],  # a step is measured as a whole
             lambda c: [f"{c['crop'][0]}x{c['crop'][1]}", str(c["batch"]), f"{c['teacher']} -> {c['student']}"],
         ),
     }
-    for subject, (title, columns, cells) in describe.items():
+    for subject, (title, columns, parts, cells) in describe.items():
         if subject in record:
-            yield _table(title, columns, record[subject]["cases"], cells)
+            yield _table(title, columns, parts, record[subject]["cases"], cells)
     if "growth" in record:
         yield _growth(record["growth"]["cases"])
 
 
-def _table(title: str, columns: list[str], cases: list[Record], cells: Callable[[Record], list[str]]) -> str:
+def _table(
+    title: str,
+    columns: list[str],
+    parts: tuple[str, ...],
+    cases: list[Record],
+    cells: Callable[[Record], list[str]],
+) -> str:
     head = [*columns, "way", "forward ms", "backward ms", "both ms", "times faster", "MiB", "share of memory"]
     lines = [title, "", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for case in cases:
         for name, way in case["ways"].items():
             if isinstance(way, str):
-                numbers = [way, "", "", "", "", ""]
+                numbers = [way, *[NONE] * 5]
             else:
-                ratio = case["ratios"].get(name)
-                time = "" if ratio is None else "{median:.2f} [{q25:.2f}, {q75:.2f}]".format(**ratio["time"])
-                share = "" if ratio is None or ratio["memory"] is None else f"{ratio['memory']:.2f}"
-                times = [f"{way[part]['median']:.1f}" for part in ("forward", "backward", "both")]
+                ratio = case["ratios"].get(name, {})
+                time = "{median:.2f} [{q25:.2f}, {q75:.2f}]".format(**ratio["time"]) if ratio else NONE
+                share = f"{ratio['memory']:.2f}" if ratio.get("memory") else NONE
+                times = [f"{way[part]['median']:.1f}" if part in parts else NONE for part in PARTS]
                 numbers = [*times, time, f"{way['extra_peak_mb']:.0f}", share]
             lines.append("| " + " | ".join([*cells(case), name, *numbers]) + " |")
     return "\n".join(lines)
@@ -195,7 +213,7 @@ def _loader(record: Record) -> str:
         "## Loading",
         "",
         f"From `benchmarks/results/loader_cpu.json` (`python -m benchmarks.loader`, {record['device']}, one thread,",
-        f"commit {record['commit'][:10]}): crops of {_size(record['crop_size'])} out of PNG images of",
+        f"commit {_commit(record['commit'])}): crops of {_size(record['crop_size'])} out of PNG images of",
         f"{_size(record['image_size'])}, decoded, scaled and cropped. One worker process hands out",
         f"{rates['window']:.0f} a second, and {rates['cached']:.0f} from a cache that `segdistill prepare` made.",
         "",

@@ -13,9 +13,9 @@ from benchmarks.loss import WEIGHTS
 from benchmarks.networks import DeepLabV3
 from benchmarks.reference import PublishedAfDCD
 from segdistill.distill.distiller import Distiller
-from segdistill.networks.teacher import Teacher
 from segdistill.distill.term import Term
 from segdistill.losses import AfDCDLoss
+from segdistill.networks.teacher import Teacher
 from segdistill.types import IGNORE_INDEX
 
 CASES = {"cpu": (((256, 512), 1), ((512, 1024), 1)), "cuda": (((512, 1024), 2), ((512, 1024), 8), ((512, 1024), 16))}

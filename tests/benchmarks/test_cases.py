@@ -45,6 +45,9 @@ def test_one_command_measures_and_the_page_shows_it(tmp_path, monkeypatch, capsy
     assert page.count("not measured yet") == 2 * len(render.TARGETS)  # the two columns of a GPU
     ratio = record["step"]["cases"][0]["ratios"]["ours"]["time"]["median"]
     assert f"| {ratio:.2f} [" in page
+    steps = [line for line in page.splitlines() if "resnet101 -> resnet18 | " in line]
+    assert [line.split(" | ")[4:6] for line in steps] == [["-", "-"]] * 2  # a step has no forward pass of its own
+    assert "|  |" not in page
     assert "## Loading" not in page
 
 
@@ -76,3 +79,18 @@ def test_both_steps_do_the_same(in_float64):
 def test_a_record_without_parity_is_not_reported():
     with pytest.raises(ValueError, match="without parity"):
         render.render({"cpu": {"loss": {"parity": None, "cases": []}}, "gpu": None, "loader_cpu": None})
+
+
+@pytest.mark.parametrize(
+    ("commit", "shown"),
+    [(None, "-"), ("0123456789abcdef", "0123456789"), ("0123456789a with changes", "0123456789 with changes")],
+)
+def test_the_page_names_the_commit_if_there_is_one(commit, shown):
+    env = {"commit": commit, "device": "CPU", "threads": 1, "torch": "2", "triton": None}
+    measured = {"environment": env, "parity": {"contrast": 0, "loss": 0}, "turns": 1, "note": "", "cases": []}
+    page = render.render({"cpu": {"loss": measured}, "gpu": None, "loader_cpu": None})
+    assert f"| loss | CPU | 1 | 2 | - | {shown} | 1 | 0e+00 | - |" in page
+
+
+def test_the_committed_page_is_that_of_the_committed_numbers():
+    assert render.PAGE.read_text() == render.render(render.read())

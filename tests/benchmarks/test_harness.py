@@ -1,3 +1,6 @@
+import shutil
+import subprocess
+
 import pytest
 import torch
 
@@ -24,6 +27,11 @@ def test_ways_are_measured_in_turn_and_compared_with_the_first():
         for part in ("forward", "backward", "both"):
             assert 0 < numbers[part]["q25"] <= numbers[part]["median"] <= numbers[part]["q75"]
     assert x.grad is None  # gradients are asked for, not gathered
+
+
+def test_a_way_that_does_everything_has_neither_forward_nor_backward():
+    found = harness.measure({"step": lambda: None}, [], turns=2, device=CPU)
+    assert set(found["ways"]["step"]) == {"both", "extra_peak_mb"}
 
 
 def test_ratio_is_first_by_other(monkeypatch):
@@ -64,3 +72,31 @@ def test_the_environment_names_commit_versions_and_device():
     assert env["torch"] == torch.__version__
     assert env["device"].startswith("CPU")
     assert {"commit", "python", "triton", "threads", "tf32"} <= env.keys()
+
+
+def git(folder, *words):
+    who = ("-c", "user.name=me", "-c", "user.email=me@example.org")
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_commit_is_marked_where_code_has_changed_but_not_by_what_is_measured(tmp_path, monkeypatch):
+    for name in ("benchmarks/results/cpu.json", "benchmarks/harness.py", "src/a.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    monkeypatch.setattr(harness, "__file__", str(tmp_path / "benchmarks/harness.py"))
+    assert harness.commit() is None  # no checkout
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "all")
+    clean = harness.commit()
+    assert len(clean) == 40
+    (tmp_path / "benchmarks/results/cpu.json").write_text("2")
+    assert harness.commit() == clean
+    (tmp_path / "src/a.py").write_text("2")
+    assert harness.commit() == f"{clean} with changes"
+
+
+def test_a_machine_without_git_measures_too(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert harness.environment(CPU)["commit"] is None

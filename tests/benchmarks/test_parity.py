@@ -47,3 +47,18 @@ def test_the_published_loss_needs_no_mask_from_outside():
     mimic, contrast = PublishedAfDCD(4, 16, pool_size=1)(torch.randn(1, 4, 8, 8), torch.randn(1, 16, 8, 8))
     assert mimic > 0
     assert contrast > 0
+
+
+def test_tf32_is_off_while_numbers_are_compared_and_as_before_afterwards(monkeypatch):
+    switches = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [switch.allow_tf32 for switch in switches]
+
+    def fail(*args, **options):
+        assert [switch.allow_tf32 for switch in switches] == [False, False]
+        raise ArithmeticError
+
+    monkeypatch.setattr(parity, "published_contrast", fail)
+    with pytest.raises(ArithmeticError):
+        parity.parity(torch.device("cpu"))
+    assert [switch.allow_tf32 for switch in switches] == before
+    assert any(before)  # torch's default: convolutions have it

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple, get_args
 from torch import Tensor
 from torch.nn import functional as F
 
-from segdistill.losses.common.generator import GeneratorName, Mask, MaskedGeneration, Reduction, mimic
+from segdistill.losses.common.generator import GeneratorName, Mask, MaskedGeneration, Reduction
 from segdistill.ops import (
     Distance,
     Impl,
@@ -55,12 +55,14 @@ class AfDCDLoss(MaskedGeneration):
         generator: ``"plain"`` (two 3x3 convolutions) or ``"enhanced"`` (four).
         reduction: ``"paper"``: as published, ``mimic`` grows with C * H * W and ``contrast`` with ``groups``.
             ``"mean"``: means over all of them, so that weights carry over between crops and widths.
-        impl: ``"reference"``: as the formulas say. ``"fused"``: the same numbers in less time and memory; an error
-            where that is not possible. ``"auto"``: ``"fused"`` where possible; the log says what it chose. See
-            `ops.dense_contrast` and ``docs/performance.md``.
+        impl: ``"reference"``: as the formulas say. ``"fused"``: the same numbers in less time and memory: the contrast
+            by its kernel, an error where that cannot run; projection, mask and first convolution as one; the
+            generator's further convolutions as ``"auto"``. ``"auto"``: the form that suits sizes and device; the log
+            says what it chose. See `ops.dense_contrast` and ``docs/performance.md``.
 
     Raises:
         ValueError: If a name is unknown, a number out of range, or no cell would have a negative.
+        RuntimeError: When called with ``impl="fused"`` where the fused contrast cannot run; the message says why.
 
     Note:
         The default generator has 18 C^2 weights (75.5 million at C = 2048) and takes most of the time. Under
@@ -153,7 +155,7 @@ class AfDCDLoss(MaskedGeneration):
             )
         if self.reduction == "mean" and self.negatives != "spatial":
             contrast = contrast / self.groups
-        return AfDCDTerms(mimic(generated, teacher, self.reduction), contrast)
+        return AfDCDTerms(self.mimic(generated, teacher, self.reduction), contrast)
 
     def _pool(self, x: Tensor) -> Tensor:
         if self.pool_size == 1:

@@ -4,7 +4,7 @@ from typing import ClassVar, get_args
 
 from torch import Tensor
 
-from segdistill.losses.common.generator import GeneratorName, Mask, MaskedGeneration, Reduction, mimic
+from segdistill.losses.common.generator import GeneratorName, Mask, MaskedGeneration, Reduction
 from segdistill.ops import Impl, check_choice
 
 
@@ -28,7 +28,9 @@ class MGDLoss(MaskedGeneration):
         generator: ``"plain"`` (two 3x3 convolutions) or ``"enhanced"`` (four).
         reduction: ``"paper"``: the sum over C * H * W, as published. ``"mean"``: their mean, so that the weight
             carries over between crops and widths.
-        impl: As in `AfDCDLoss`.
+        impl: ``"reference"``: as the formula says. ``"fused"``: projection, mask and first convolution as one, and the
+            error image by image, which run everywhere. ``"auto"``: the form that suits sizes and device; the log says
+            what it chose. The generator's further convolutions choose by themselves. The same numbers in all.
 
     Raises:
         ValueError: If a name is unknown or a number out of range.
@@ -83,4 +85,4 @@ class MGDLoss(MaskedGeneration):
         Raises:
             ValueError: If a shape does not fit.
         """
-        return mimic(*self.regenerate(student_features, teacher_features, keep), self.reduction)
+        return self.mimic(*self.regenerate(student_features, teacher_features, keep), self.reduction)

@@ -1,7 +1,9 @@
 """Pure tensor functions that have, or may get, a fused twin."""
 
 from segdistill.ops.checks import check_choice, check_count, check_map, check_positive, check_ratio, check_together
-from segdistill.ops.dense_contrast.api import Distance, Impl, Negatives, check_options, dense_contrast
+from segdistill.ops.dense_contrast.api import dense_contrast
+from segdistill.ops.dense_contrast.options import Distance, Negatives, check_options
+from segdistill.ops.impl import Impl, check_impl
 from segdistill.ops.masked_generator.api import conv3x3, masked_conv
 from segdistill.ops.precision import without_autocast, working_dtype
 from segdistill.ops.squared_error.api import squared_error
@@ -13,6 +15,7 @@ __all__ = [
     "Negatives",
     "check_choice",
     "check_count",
+    "check_impl",
     "check_map",
     "check_options",
     "check_positive",

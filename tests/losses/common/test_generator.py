@@ -9,11 +9,11 @@ from segdistill.losses.common.generator import (
     PlainGenerator,
     draw_keep,
 )
-from segdistill.ops.masked_generator import api
+from segdistill.ops.masked_generator import api, cost
 
 torch.set_num_threads(1)
 
-WIDTHS = [4, api.WIDE]  # as torch convolves them, and as we do
+WIDTHS = [4, cost.WIDE]  # as torch convolves them, and as we do
 
 
 def case(generator, channels):
@@ -60,6 +60,20 @@ def test_the_implementation_reaches_every_convolution(impl, monkeypatch):
     module = MaskedGeneration(8, 128, mask="random", mask_ratio=0.75, generator="enhanced", impl=impl)
     module.regenerate(torch.randn(1, 8, 6, 6), torch.randn(1, 128, 6, 6), None)
     assert calls == ([] if impl == "reference" else ["visible_conv", *["winograd_conv3x3"] * 3])
+
+
+@pytest.mark.parametrize("impl", ["auto", "fused", "reference"])
+def test_fused_folds_the_projection_of_narrow_maps_too_and_reference_computes_what_is_written(impl, monkeypatch):
+    calls = []
+    folded = api.folded_conv
+    monkeypatch.setattr(api, "folded_conv", lambda *args, **options: calls.append(args) or folded(*args, **options))
+    torch.manual_seed(0)
+    module = MaskedGeneration(8, 6, mask="none", mask_ratio=0.75, generator="plain", impl=impl)
+    generated, teacher = module.regenerate(torch.randn(1, 8, 4, 4), torch.randn(1, 6, 4, 4), None)
+    assert len(calls) == (impl == "fused")
+    error = module.mimic(generated, teacher, "mean")
+    torch.testing.assert_close(error, F.mse_loss(generated, teacher))
+    assert ("SquaredError" in error.grad_fn.next_functions[0][0].name()) == (impl != "reference")
 
 
 @pytest.mark.parametrize("name", GENERATORS)

@@ -1,4 +1,3 @@
-import logging
 import os
 import random
 import shutil
@@ -47,18 +46,6 @@ def test_shapes_and_dtypes_can_be_known_without_computing(dtypes, layout, with_g
         for device in ("cpu", "meta")
     )
     assert [(x.shape, x.stride(), x.dtype) for x in said] == [(x.shape, x.stride(), x.dtype) for x in done]
-
-
-@pytest.mark.parametrize("distance", DISTANCES)
-@pytest.mark.parametrize("negatives", NEGATIVES)
-def test_every_element_of_the_results_is_written(distance, negatives, monkeypatch):
-    for name in ("empty", "empty_like"):
-        make = getattr(torch, name)
-        monkeypatch.setattr(torch, name, lambda *args, make=make, **options: make(*args, **options).fill_(torch.nan))
-    total, gradient = contrast_maps(*maps(2, 6, 6, 4), 3, (3, 2), 0.5, distance, negatives, True)
-    assert total.isfinite()
-    assert gradient.isfinite().all()
-    assert gradient.shape == (2, 6, 6, 4)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -141,26 +128,6 @@ def test_no_gradient_is_computed_where_none_is_wanted(distance, monkeypatch):
     torch.testing.assert_close(value, differentiable.detach(), rtol=1e-14, atol=0)
 
 
-def test_a_device_without_a_fused_form_is_refused():
-    student = torch.rand(1, 6, 3, 4, device="meta")
-    with pytest.raises(RuntimeError, match=r"`impl` must be 'auto' or 'reference' here; got 'fused'.*device 'meta'"):
-        dense_contrast(student, student, impl="fused", **CUT)
-
-
-@pytest.mark.parametrize(
-    ("device", "choice"), [("cpu", "fused"), ("meta", "reference: there is none for the device 'meta'")]
-)
-def test_auto_says_its_choice_once(device, choice, caplog):
-    api._say_once.cache_clear()
-    student = torch.rand(1, 6, 3, 4, device=device)
-    with caplog.at_level(logging.INFO):
-        for _ in range(3):
-            dense_contrast(student, student, **CUT)
-            dense_contrast(student, student, impl="reference", **CUT)
-    said = [(r.levelno, r.getMessage()) for r in caplog.records if r.name.startswith("segdistill")]
-    assert said == [(logging.INFO, f"dense contrast on {device}: `impl='auto'` takes {choice}")]
-
-
 @pytest.mark.parametrize("impl", ["auto", "fused", "reference"])
 def test_each_implementation_is_the_one_asked_for(impl, monkeypatch):
     monkeypatch.setattr(api, "dense_contrast_fused", lambda *args, **options: "fused")
@@ -178,6 +145,7 @@ compiler = pytest.mark.skipif(shutil.which(os.environ.get("CXX", "c++")) is None
     [
         ("fused", 8, "aot_eager"),
         ("reference", 8, "aot_eager"),
+        ("auto", 8, "aot_eager"),
         ("fused", 128, "aot_eager"),
         pytest.param("fused", 8, "inductor", marks=compiler),
     ],

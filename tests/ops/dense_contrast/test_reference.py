@@ -6,7 +6,7 @@ import torch
 from tests.reference.dense_contrast import dense_contrast_by_loops
 
 from segdistill.ops import dense_contrast
-from segdistill.ops.dense_contrast.api import num_negatives
+from segdistill.ops.dense_contrast.options import num_negatives
 
 torch.set_num_threads(1)
 

@@ -107,21 +107,14 @@ def test_narrow_maps_are_left_to_torch(taken):
     assert taken == [("folded_conv", False)]
 
 
-@pytest.mark.parametrize(
-    ("positions", "share", "student", "pays"),
-    [
-        (115, 1, 64, False),
-        (116, 1, 64, True),
-        (230, 4 / 9, 64, False),
-        (231, 4 / 9, 64, True),
-        (1152, 1, 128, False),  # equal widths save the projection alone
-        (1153, 1, 128, True),
-        (10**9, 1, 145, False),
-        (0, 1, 1, False),
-    ],
-)
-def test_folding_pays_where_it_saves_multiplications(positions, share, student, pays):
-    assert api._folding_pays(positions, share, torch.empty(128, student, 1, 1)) == pays
+def test_fused_never_makes_the_projected_map(taken, monkeypatch):
+    monkeypatch.setattr(api, "masked_projection", None)
+    for student, size, dtype in ((64, 4, FLOAT32), (256, 20, FLOAT32), (64, 4, BFLOAT16)):
+        x, parameters = case(student, 128, size, dtype)
+        masked_conv(x, mask("none", x), *parameters, impl="fused")
+    x, parameters = case(64, 120, 4, FLOAT32)
+    masked_conv(x, mask("random", x), *parameters, impl="fused")
+    assert taken == [("folded_conv", winograd) for winograd in (True, True, False, False)]
 
 
 @pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64])
@@ -151,19 +144,12 @@ def test_equals_the_reference_in_value_and_every_gradient(name, size, student):
         torch.testing.assert_close(result, results[0], rtol=1e-10, atol=1e-11)
 
 
-def test_the_reference_is_what_is_written():
-    x, parameters = case(3, 5, 6, FLOAT64)
-    keep = mask("random", x)
-    align_weight, align_bias, weight, bias = parameters
-    expected = F.conv2d(keep * F.conv2d(x, align_weight, align_bias), weight, bias, padding=1)
-    assert torch.equal(masked_conv(x, keep, *parameters, impl="reference"), expected)
-
-
 @pytest.mark.parametrize(
     ("inputs", "outputs", "dtype", "impl", "winograd"),
     [
         (128, 128, FLOAT32, "auto", True),
         (128, 130, FLOAT64, "fused", True),
+        (2, 3, FLOAT32, "fused", True),
         (127, 128, FLOAT32, "auto", False),
         (128, 127, FLOAT32, "auto", False),
         (128, 128, BFLOAT16, "auto", False),
@@ -179,3 +165,9 @@ def test_wide_convolutions_of_a_cpu_go_through_winograd(inputs, outputs, dtype, 
     assert y.dtype == dtype
     expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1)  # about 34 a number
     torch.testing.assert_close(y.double(), expected, rtol=0, atol=min(3000 * torch.finfo(dtype).eps, 2))
+
+
+def test_low_precision_is_refused_by_winograd():
+    x, weight = torch.rand(1, 4, 5, 5, dtype=BFLOAT16), torch.rand(4, 4, 3, 3)
+    with pytest.raises(RuntimeError, match=r"the fused 3x3 convolution cannot run: .* lose digits in torch\.bfloat16"):
+        conv3x3(x, weight, torch.rand(4), impl="fused")

@@ -11,6 +11,7 @@ from segdistill.ops import (
     Impl,
     check_choice,
     check_count,
+    check_impl,
     check_map,
     check_ratio,
     check_together,
@@ -119,8 +120,10 @@ class MaskedGeneration(nn.Module):
         mask: As in :func:`draw_keep`.
         mask_ratio: As in :func:`draw_keep`.
         generator: Name in ``GENERATORS``.
-        impl: ``"reference"`` computes what is written, in float32 or more. Otherwise the same numbers cheaper, see
-            `ops.masked_generator`, and under autocast in its precision.
+        impl: ``"reference"`` computes what is written, in float32 or more. ``"fused"``: projection, mask and first
+            convolution as one, and the error image by image; what follows the first convolution as with ``"auto"``,
+            since a plain convolution is the fastest that a GPU has. ``"auto"``: each in the form that suits the device.
+            Both compute in the precision of autocast where that is on.
     """
 
     def __init__(
@@ -138,7 +141,7 @@ class MaskedGeneration(nn.Module):
         check_count("teacher_channels", teacher_channels)
         check_choice("mask", mask, get_args(Mask))
         check_choice("generator", generator, GENERATORS)
-        check_choice("impl", impl, get_args(Impl))
+        check_impl(impl)
         check_ratio("mask_ratio", mask_ratio)
         self.student_channels = student_channels
         self.teacher_channels = teacher_channels
@@ -174,7 +177,12 @@ class MaskedGeneration(nn.Module):
                 keep = draw_keep(self.mask, self.mask_ratio, teacher)
             first = _parameters(self.align) + _parameters(self.generator.conv1)
             shallow = F.relu(masked_conv(student, keep.to(dtype), *first, impl=self.impl))
-            return self.generator.finish(shallow, self.impl), teacher
+            return self.generator.finish(shallow, "reference" if self.impl == "reference" else "auto"), teacher
+
+    def mimic(self, generated: Tensor, teacher: Tensor, reduction: Reduction) -> Tensor:
+        """Squared error of maps (B, C, H, W): ``"paper"`` sums C * H * W, ``"mean"`` averages them; a mean over B."""
+        total = squared_error(generated, teacher, impl=self.impl)
+        return total / (generated.numel() if reduction == "mean" else generated.shape[0])
 
     def _check(self, student: Tensor, teacher: Tensor, keep: Tensor | None) -> None:
         check_map("student_features", student, self.student_channels)
@@ -185,8 +193,3 @@ class MaskedGeneration(nn.Module):
             raise ArgumentError(
                 f"`keep` must have shape {expected}, one channel of the teacher's size; got {tuple(keep.shape)}."
             )
-
-
-def mimic(generated: Tensor, teacher: Tensor, reduction: Reduction) -> Tensor:
-    """Squared error of maps (B, C, H, W): ``"paper"`` sums over C * H * W, ``"mean"`` averages; a mean over B."""
-    return squared_error(generated, teacher) / (generated.numel() if reduction == "mean" else generated.shape[0])

@@ -2,27 +2,17 @@
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from collections.abc import Sequence
 
 from torch import Tensor
 
-from segdistill.ops.checks import (
-    check_choice,
-    check_count,
-    check_map,
-    check_positive,
-    check_size,
-    check_together,
-)
+from segdistill.ops.checks import check_map, check_together
 from segdistill.ops.dense_contrast.fused import dense_contrast_fused, why_not_fused
+from segdistill.ops.dense_contrast.options import Distance, Negatives, check_options
 from segdistill.ops.dense_contrast.reference import dense_contrast_reference
+from segdistill.ops.impl import Impl, take_fused
 from segdistill.ops.precision import working_dtype
-from segdistill.util import ArgumentError, UnavailableError
-
-Distance = Literal["l1", "l2", "cosine"]
-Negatives = Literal["other_groups", "omni", "channel", "spatial"]
-Impl = Literal["auto", "reference", "fused"]
+from segdistill.util import ArgumentError
 
 _logger = logging.getLogger(__name__)
 
@@ -116,8 +106,9 @@ def dense_contrast(
         return student.flatten()[:0].sum(dtype=working_dtype(student, teacher))
     if (height, width) != student.shape[2:]:  # a slice of the whole would cost its gradient two copies
         student, teacher = student[..., :height, :width], teacher[..., :height, :width]
-    compute = _choose(impl, student, negatives, groups, patch_size)
-    return compute(
+    obstacle = why_not_fused(student, negatives, groups, patch_size)
+    fused = take_fused("dense contrast", impl, student.device, obstacle=obstacle)
+    return (dense_contrast_fused if fused else dense_contrast_reference)(
         student,
         teacher.detach(),
         groups=groups,
@@ -126,71 +117,6 @@ def dense_contrast(
         distance=distance,
         negatives=negatives,
     )
-
-
-def _choose(
-    impl: str, student: Tensor, negatives: str, groups: int, patch_size: tuple[int, int]
-) -> Callable[..., Tensor]:
-    obstacle = None if impl == "reference" else why_not_fused(student, negatives, groups, patch_size)
-    if impl == "fused" and obstacle is not None:
-        raise UnavailableError(
-            f"`impl` must be 'auto' or 'reference' here; got 'fused', but of the fused dense contrast {obstacle}."
-        )
-    if impl == "auto":
-        choice = "fused" if obstacle is None else f"reference: {obstacle}"
-        _say_once(f"dense contrast on {student.device.type}: `impl='auto'` takes {choice}")
-    return dense_contrast_reference if impl == "reference" or obstacle else dense_contrast_fused
-
-
-def check_options(
-    channels: int,
-    groups: int,
-    patch_size: Sequence[int],
-    *,
-    temperature: float,
-    distance: str,
-    negatives: str,
-    impl: str,
-) -> tuple[int, int]:
-    """Check what can be checked before a map is seen, and return the patch size as a tuple.
-
-    Raises:
-        ValueError: If a name is unknown, a number out of range, or no cell would have a negative.
-    """
-    check_choice("distance", distance, get_args(Distance))
-    check_choice("negatives", negatives, get_args(Negatives))
-    check_choice("impl", impl, get_args(Impl))
-    check_count("groups", groups)
-    check_positive("temperature", temperature)
-    patch_size = check_size("patch_size", patch_size)
-    if negatives != "spatial" and channels % groups:
-        raise ArgumentError(f"`groups` must divide the number of channels; got {groups} groups of {channels} channels.")
-    if num_negatives(negatives, groups, patch_size) == 0:
-        raise ArgumentError(
-            f"`negatives` must leave every cell something to differ from; got {negatives!r} with {groups} "
-            f"group(s) and patches of {patch_size[0]}x{patch_size[1]}. Use more groups or larger patches."
-        )
-    return patch_size
-
-
-def num_negatives(negatives: str, groups: int, patch_size: tuple[int, int]) -> int:
-    """Return the number of negatives of one anchor; log(1 + that) is the loss of a blind guess.
-
-    >>> num_negatives("other_groups", 16, (4, 4))
-    240
-    """
-    positions = patch_size[0] * patch_size[1]
-    return {
-        "other_groups": positions * (groups - 1),
-        "omni": positions * groups - 1,
-        "channel": groups - 1,
-        "spatial": positions - 1,
-    }[negatives]
-
-
-@functools.cache
-def _say_once(message: str) -> None:
-    _logger.info(message)
 
 
 @functools.cache  # a data set with small crops must not fill the log

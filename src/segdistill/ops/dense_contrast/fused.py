@@ -36,7 +36,7 @@ def dense_contrast_fused(
 
 
 def why_not_fused(student: Tensor, negatives: str, groups: int, patch_size: tuple[int, int]) -> str | None:
-    """What keeps the fused form from running, as the end of a sentence; None where nothing does."""
+    """What keeps the fused form from running, as a sentence; None where nothing does."""
     if student.device.type == "cpu" and not _in_triton(student):
         return None
     if student.device.type not in ("cpu", "cuda"):

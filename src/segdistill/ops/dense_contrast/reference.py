@@ -1,10 +1,10 @@
 """Dense contrast in plain PyTorch: defines the behaviour, runs everywhere. Shape letters: see ``cells``."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from segdistill.ops.dense_contrast.cells import cut_cells, same_group_elsewhere
+from segdistill.ops.dense_contrast.similarity import similarity
 from segdistill.ops.precision import without_autocast, working_dtype
 from segdistill.ops.unit import unit
 
@@ -53,15 +53,3 @@ def contrast_of_sets(
         logits_SRR = logits_SRR.masked_fill(excluded_RR, float("-inf"))
     # log_softmax, not logsumexp - positive: logits reach hundreds, and that difference would lose digits.
     return -F.log_softmax(logits_SRR, dim=-1).diagonal(dim1=-2, dim2=-1).sum()
-
-
-def similarity(student_SRD: Tensor, teacher_SRD: Tensor, distance: str) -> Tensor:
-    """Return (S, R, R): the negative distance of every student cell to every teacher cell of its set."""
-    if distance == "l1":
-        return -torch.cdist(student_SRD, teacher_SRD, p=1.0)
-    if distance == "l2":
-        # The matrix-product shortcut loses the digits of small distances between large vectors.
-        return -torch.cdist(student_SRD, teacher_SRD, p=2.0, compute_mode="donot_use_mm_for_euclid_dist")
-    # 1 - similarity is the distance; the 1 is common to all logits of an anchor and leaves the softmax alone.
-    similarity: Tensor = student_SRD @ teacher_SRD.mT
-    return similarity

@@ -31,11 +31,11 @@ MAX_CELLS = 8192  # of a set: 512 threads hold the distances of one anchor, 16 e
 def contrast_triton(
     student_SRD: Tensor, teacher_SRD: Tensor, temperature: float, distance: str, groups: int, with_grad: bool
 ) -> tuple[Tensor, Tensor]:
-    """Sum the cross entropies of all anchors, as `reference.contrast_of_sets` does, and differentiate the sum.
+    """Sum the cross entropies of all anchors, as `contrast_of_sets` of the reference does, and differentiate the sum.
 
     Args:
         student_SRD: (S, R, D), bf16, fp16, fp32 or fp64, R at most ``MAX_CELLS``, any D; sums are in float32 or more.
-        teacher_SRD: Likewise.
+        teacher_SRD: Of the same shape, any of those dtypes.
         temperature: Divides the distances.
         distance: ``"l1"``, ``"l2"`` or ``"cosine"``, whose cells have length 1.
         groups: As in the reference.

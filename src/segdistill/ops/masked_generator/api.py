@@ -1,15 +1,13 @@
 """The convolutions of the generator: chooses how each is computed."""
 
-import math
-
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from segdistill.ops.impl import Impl, check_impl, take_fused
+from segdistill.ops.masked_generator.cost import folding_pays, too_narrow, why_not_winograd
+from segdistill.ops.masked_generator.cpu.visible import visible_conv
 from segdistill.ops.masked_generator.cpu.winograd import winograd_conv3x3
-from segdistill.ops.masked_generator.folded import folded_conv, visible_conv
-
-WIDE = 128  # channels from which the matrix products outweigh what the faster forms add; measured on a CPU
+from segdistill.ops.masked_generator.folded import folded_conv
+from segdistill.ops.masked_generator.reference import conv3x3_reference, masked_conv_reference, masked_projection
 
 
 def masked_conv(
@@ -20,7 +18,7 @@ def masked_conv(
     weight: Tensor,
     bias: Tensor,
     *,
-    impl: str = "auto",
+    impl: Impl = "auto",
 ) -> Tensor:
     """Project a map, hide positions, convolve: ``conv3x3(keep * conv1x1(x))``, with zero padding of one cell.
 
@@ -31,55 +29,49 @@ def masked_conv(
         align_bias: (C,).
         weight: (O, C, 3, 3).
         bias: (O,).
-        impl: ``"reference"`` computes just that. Otherwise the projection is folded into the kernel where this saves
-            multiplications, and, on a CPU, what is hidden is left out. The same numbers up to rounding.
+        impl: ``"reference"`` computes just that. ``"fused"`` never makes the projected map: on every device the
+            projection is folded into the kernel, or, on a CPU where much is hidden, visible positions alone are
+            multiplied. ``"auto"`` takes it where this saves multiplications, else projects and leaves the rest to
+            `conv3x3`. The same numbers up to rounding.
 
     Returns:
         (B, O, H, W).
+
+    Raises:
+        ValueError: If ``impl`` is unknown.
     """
-    if impl != "reference":
-        cpu = _for_cpu(x, weight)
-        share = 4 / 9 if cpu else 1.0  # of a 3x3 convolution's multiplications that are done
-        positions = keep.numel()
-        if cpu and (shown := int(keep.count_nonzero())) < share * positions:
-            fold = _folding_pays(shown, 1.0, align_weight, extra=len(weight) ** 2 / 4)
-            return visible_conv(x, keep, *(p.to(x.dtype) for p in (align_weight, align_bias, weight, bias)), fold=fold)
-        if _folding_pays(positions, share, align_weight):
-            return folded_conv(x, keep, align_weight, align_bias, weight, bias, winograd=cpu)
-    projected = F.conv2d(x, align_weight.to(x.dtype), align_bias.to(x.dtype))
-    return conv3x3(projected * keep, weight, bias, impl=impl)
+    check_impl(impl)
+    tensors = (x, keep, align_weight, align_bias, weight, bias)
+    if impl == "reference":
+        return masked_conv_reference(*tensors)
+    cpu = why_not_winograd(x) is None and too_narrow(weight) is None
+    share = 4 / 9 if cpu else 1.0  # of a 3x3 convolution's multiplications that are done
+    positions = keep.numel()
+    if cpu and (shown := int(keep.count_nonzero())) < share * positions:
+        take_fused("masked convolution", impl, x.device, obstacle=None)
+        fold = folding_pays(shown, 1.0, align_weight, extra=len(weight) ** 2 / 4)
+        return visible_conv(x, keep, *(p.to(x.dtype) for p in tensors[2:]), fold=fold)
+    loss = None if folding_pays(positions, share, align_weight) else "composing the kernel costs more than it saves"
+    if take_fused("masked convolution", impl, x.device, obstacle=None, loss=loss):
+        return folded_conv(*tensors, winograd=cpu)
+    return conv3x3(masked_projection(x, keep, align_weight, align_bias), weight, bias)
 
 
-def conv3x3(x: Tensor, weight: Tensor, bias: Tensor, *, impl: str = "auto") -> Tensor:
+def conv3x3(x: Tensor, weight: Tensor, bias: Tensor, *, impl: Impl = "auto") -> Tensor:
     """Convolve (B, I, H, W) with (O, I, 3, 3) and zero padding of one cell; the parameters are cast to x's dtype.
 
-    On a CPU, wide maps go through Winograd's algorithm unless ``impl="reference"``: the same numbers up to rounding.
-    """
-    weight, bias = weight.to(x.dtype), bias.to(x.dtype)
-    if impl != "reference" and _for_cpu(x, weight):
-        return winograd_conv3x3(x, weight, bias)
-    return F.conv2d(x, weight, bias, padding=1)
-
-
-def _for_cpu(x: Tensor, weight: Tensor) -> bool:
-    """Whether to take the forms for a CPU.
-
-    A GPU multiplies by its tensor cores, in a convolution by default. torch's compiler would unroll their loops.
-    """
-    exact = x.dtype in (torch.float32, torch.float64)
-    return x.device.type == "cpu" and exact and min(weight.shape[:2]) >= WIDE and not torch.compiler.is_compiling()
-
-
-def _folding_pays(positions: int, share: float, align_weight: Tensor, extra: float = 0.0) -> bool:
-    """Whether composing the kernel costs less than it saves, in multiplications by 9 C (O = C).
-
     Args:
-        positions: How many the convolution reads.
-        share: Of its multiplications that are done.
-        align_weight: (C, S, 1, 1).
-        extra: What the plain form costs beside. `visible_conv` lays the whole kernel out anew then, and its gradient,
-            which takes as long as C^2 / 4 of these multiplications; measured on a CPU.
+        x: Map, any floating dtype.
+        weight: Kernel.
+        bias: (O,).
+        impl: ``"reference"``: a plain convolution. ``"fused"``: Winograd's algorithm, of a CPU, in float32 and float64;
+            an error elsewhere. ``"auto"``: Winograd's for wide maps where it runs. The same numbers up to rounding.
+
+    Raises:
+        ValueError: If ``impl`` is unknown.
+        RuntimeError: If ``impl="fused"`` and it cannot run here.
     """
-    channels, student = align_weight.shape[:2]
-    plain = positions * (student / 9 + share * channels) + extra
-    return plain > positions * share * student + math.prod((channels, student))
+    check_impl(impl)
+    if take_fused("3x3 convolution", impl, x.device, obstacle=why_not_winograd(x), loss=too_narrow(weight)):
+        return winograd_conv3x3(x, weight.to(x.dtype), bias.to(x.dtype))
+    return conv3x3_reference(x, weight, bias)

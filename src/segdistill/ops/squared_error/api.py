@@ -1,43 +1,31 @@
-"""Squared error of two maps, without keeping their difference."""
+"""Squared error of two maps: checks the arguments, chooses the implementation, calls it."""
 
-from typing import Any
-
-import torch
 from torch import Tensor
 
-from segdistill.ops.precision import working_dtype
+from segdistill.ops.impl import Impl, check_impl, take_fused
+from segdistill.ops.squared_error.fused import squared_error_fused
+from segdistill.ops.squared_error.reference import squared_error_reference
+from segdistill.util import ArgumentError
 
 
-def squared_error(x: Tensor, target: Tensor) -> Tensor:
-    """Sum of ``(x - target) ** 2`` in float32 or more, image by image; ``target`` is a constant.
-
-    Beside its arguments it holds one image's differences at a time, and in the backward pass the gradient. Plain
-    operations would keep the difference of the whole batch, in float32 also where the maps are not.
+def squared_error(x: Tensor, target: Tensor, *, impl: Impl = "auto") -> Tensor:
+    """Sum of ``(x - target) ** 2`` in float32 or more; ``target`` is a constant.
 
     Args:
         x: (B, ...), any floating dtype.
         target: The same shape.
+        impl: ``"reference"`` keeps the difference of the whole batch for the backward pass, in float32 also where the
+            maps are not. ``"fused"`` holds one image's at a time and, in the backward pass, the gradient; it runs on
+            every device, so ``"auto"`` takes it, and has no second derivative.
+
+    Raises:
+        ValueError: If the shapes differ or ``impl`` is unknown.
     """
-    total: Tensor = _SquaredError.apply(x, target.detach())
-    return total
-
-
-class _SquaredError(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, target: Tensor) -> Tensor:
-        ctx.save_for_backward(x, target)
-        dtype = working_dtype(x, target)
-        return torch.stack([_difference(a, b, dtype).square_().sum() for a, b in zip(x, target, strict=True)]).sum()
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        x, target = ctx.saved_tensors
-        grads = torch.empty_like(x)
-        for grad, a, b in zip(grads, x, target, strict=True):
-            grad.copy_(_difference(a, b, slope.dtype).mul_(2 * slope))
-        return grads, None
-
-
-def _difference(x: Tensor, target: Tensor, dtype: torch.dtype) -> Tensor:
-    return x.to(dtype) - target.to(dtype)
+    check_impl(impl)
+    if x.shape != target.shape or x.ndim == 0 or len(x) == 0:
+        raise ArgumentError(
+            "`target` must have the shape of `x`, (B, ...) with at least one image; "
+            f"got {tuple(target.shape)} and {tuple(x.shape)}."
+        )
+    fused = take_fused("squared error", impl, x.device, obstacle=None)
+    return (squared_error_fused if fused else squared_error_reference)(x, target.detach())

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segdistill.ops.dense_contrast.cells import same_group_elsewhere
-from segdistill.ops.dense_contrast.reference import similarity
+from segdistill.ops.dense_contrast.cpu.quiet import without_cuda_notice
+from segdistill.ops.dense_contrast.similarity import similarity
 from segdistill.ops.precision import without_autocast, working_dtype
 
 CHUNK = 2**17  # distances held at a time: half a megabyte, which a core's cache holds
@@ -43,7 +44,7 @@ class _Rule(NamedTuple):
 def contrast_chunked(
     student_SRD: Tensor, teacher_SRD: Tensor, temperature: float, distance: str, groups: int, with_grad: bool
 ) -> tuple[Tensor, Tensor]:
-    """Sum the cross entropies of all anchors, as `reference.contrast_of_sets` does, and differentiate the sum.
+    """Sum the cross entropies of all anchors, as `contrast_of_sets` of the reference does, and differentiate the sum.
 
     Returns:
         The scalar, and its gradient by ``student_SRD`` (S, R, D), empty unless ``with_grad``; both in the working
@@ -92,7 +93,8 @@ def _run(compile_it: bool, distance: str, *args: Any) -> tuple[Tensor, Tensor]:
     """One chunk; once the compiler has failed, for whatever reason, without it."""
     if compile_it:
         try:
-            return _compiled(distance)(*args)
+            with without_cuda_notice():
+                return _compiled(distance)(*args)
         except Exception as error:  # a compiler fails in many ways
             reason = (str(error).strip().splitlines() or ["no reason given"])[0]
             _broken.append(f"{type(error).__name__}: {reason}")
@@ -142,7 +144,7 @@ def _l2(
     rule: _Rule,
     with_grad: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Likewise."""
+    """To be compiled, as `_l1`: of the Euclidean distance."""
     difference_SRRD = student_SRD[:, :, None] - teacher_SRD[:, None]
     distance_SRR = difference_SRRD.square().sum(-1).sqrt()
     loss, slopes_SRR = _loss_and_slopes(-distance_SRR, rule)
