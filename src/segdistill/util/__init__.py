@@ -1,4 +1,4 @@
-"""What every room may use: errors, files written whole, names that are near. The standard library alone."""
+"""What every room may use: errors, files written whole, locks, seeds, words. Imports the standard library alone."""
 
 from segdistill.util.errors import (
     ArgumentError,
@@ -16,9 +16,12 @@ from segdistill.util.errors import (
     UnavailableError,
     WeightsError,
 )
-from segdistill.util.files import lock, write_atomic
+from segdistill.util.files import write_atomic
 from segdistill.util.lazy import lazy
+from segdistill.util.lock import lock
 from segdistill.util.names import nearest
+from segdistill.util.seeds import seed_of
+from segdistill.util.words import quote, ranges, shorten
 
 __all__ = [
     "ArgumentError",
@@ -38,5 +41,9 @@ __all__ = [
     "lazy",
     "lock",
     "nearest",
+    "quote",
+    "ranges",
+    "seed_of",
+    "shorten",
     "write_atomic",
 ]

@@ -30,6 +30,7 @@ class DataError(SegdistillError, ValueError):
     """
 
     def __init__(self, path: Path | str, problem: str, remedy: str) -> None:
+        assert problem and remedy, f"nobody is helped by {path}: {problem!r}, {remedy!r}"
         super().__init__(path, problem, remedy)
         self.path, self.problem, self.remedy = Path(path), problem, remedy
 
