@@ -15,7 +15,7 @@ def test_a_name_comes_from_its_home_and_a_module_is_itself():
 
 
 def test_an_unknown_name_is_an_attribute_error_like_pythons():
-    with pytest.raises(AttributeError, match="^module 'a.b' has no attribute 'c'$"):
+    with pytest.raises(AttributeError, match=r"^module 'a\.b' has no attribute 'c'$"):
         lazy("a.b", {"d": "math"})("c")
 
 

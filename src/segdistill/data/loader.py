@@ -1,6 +1,5 @@
 """Batches in an order that seed and step alone decide; damaged files are replaced, named and bounded."""
 
-import hashlib
 import logging
 import signal
 from collections.abc import Iterator, Sequence
@@ -9,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from segdistill.data.base import SegmentationDataset, some
+from segdistill.data.base import SegmentationDataset
 from segdistill.data.transforms import TrainTransform, resize, resize_image, train_transform
 from segdistill.types import Batch
-from segdistill.util import ArgumentError, DataError
+from segdistill.util import ArgumentError, DataError, seed_of, shorten
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +122,7 @@ class TrainLoader:
         return DataError(
             self._dataset.root,
             f"has too many faulty files, {len(self.faults)} (`max_faults` is {self._max_faults}): "
-            f"{some(list(self.faults.values()))}",
+            f"{shorten(self.faults.values())}",
             "Find all of them with `segdistill check`.",
         )
 
@@ -283,7 +282,5 @@ def _prepare_worker(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _generator(*key: object) -> torch.Generator:
-    """A generator whose seed is a hash, so that neighbouring keys have unrelated streams."""
-    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+def _generator(*key: int | str) -> torch.Generator:
+    return torch.Generator().manual_seed(seed_of(*key))

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torchvision import tv_tensors
 
-from segdistill.data.base import ByteMap, SegmentationDataset
+from segdistill.data.base import SegmentationDataset
+from segdistill.data.pictures import ByteMap
 from segdistill.util import ArgumentError, DataError
 
 INDEX: Final = "index.json"
