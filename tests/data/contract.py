@@ -90,6 +90,13 @@ class DatasetContract:
         assert dataset.split == split
         assert sum(1 for _ in dataset) == len(dataset)
 
+    @pytest.mark.parametrize("outside", [-1, 0])
+    def test_an_index_outside_is_an_index_error(self, root, split, outside):
+        dataset = self.build(root, split)
+        index = outside or len(dataset)
+        with pytest.raises(IndexError, match=rf"`index` must be from 0 to {len(dataset) - 1}; got {index}"):
+            dataset[index]
+
     def test_samples(self, root, split):
         dataset = self.build(root, split)
         allowed = {*range(self.num_classes), 255}

@@ -68,6 +68,8 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+        if index not in range(len(self)):  # which ends a `for` loop
+            raise IndexError(f"`index` must be from 0 to {len(self) - 1}; got {index}.")
         return self.load(index)
 
     def path(self, index: int) -> Path:
