@@ -116,7 +116,11 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
                 path,
                 f"holds ids that `{self.labels.name}` does not have: {shorten(found)} "
                 f"(allowed: {ranges(np.flatnonzero(self._known).tolist())})",
-                "Correct the mask, or check that the class list is that of these masks.",
+                self.unknown_ids_remedy(found),
             )
         train_ids: ByteMap = self._train_id.take(ids)
         return train_ids
+
+    def unknown_ids_remedy(self, ids: Sequence[int]) -> str:
+        """What to do about ids that the class table does not have; override it where the table is the user's."""
+        return "Correct the mask, or check that the class list is that of these masks."

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from segdistill.data.base import SegmentationDataset
-from segdistill.data.cache.read import INDEX, Source, describe, files, read_index, stored
+from segdistill.data.cache.read import INDEX, Source, describe, read_index, stored, stored_files
 from segdistill.data.pictures import size_of
 from segdistill.data.scan import Fault
 from segdistill.util import DataError, lock, write_atomic
@@ -86,7 +86,9 @@ def _plan(source: Source, folder: Path) -> _Plan:
 
 def _write(plan: _Plan, num_workers: int, progress: Callable[[str, int, int], None] | None) -> list[Fault]:
     dataset, missing = plan.source.dataset, plan.missing
-    kept = {path.name for index in {*range(len(dataset))}.difference(missing) for path in files(plan.folder, index)}
+    kept = {
+        path.name for index in {*range(len(dataset))}.difference(missing) for path in stored_files(plan.folder, index)
+    }
     plan.folder.mkdir(parents=True, exist_ok=True)
     for path in plan.folder.glob("*.npy"):  # before the new index, which would vouch for them
         if path.name not in kept:
@@ -112,7 +114,7 @@ def _store(dataset: SegmentationDataset, index: int, folder: Path) -> Fault | No
         image, mask = dataset.load(index)
     except DataError as error:
         return Fault.of(error)
-    for path, values in zip(files(folder, index), (image.permute(1, 2, 0), mask), strict=True):
+    for path, values in zip(stored_files(folder, index), (image.permute(1, 2, 0), mask), strict=True):
         content = io.BytesIO()
         np.lib.format.write_array(content, np.ascontiguousarray(values.numpy()), allow_pickle=False)
         write_atomic(path, content.getvalue())

@@ -81,6 +81,13 @@ class Folder(SegmentationDataset):
         found: ByteMap = ids.astype(np.uint8)
         return found
 
+    def unknown_ids_remedy(self, ids: Sequence[int]) -> str:
+        """Most often such an id is void."""
+        return (
+            "Add their class names, or if they mean void, list them in `ignore` "
+            f"(in a recipe `data.options.ignore: [{shorten(ids)}]`)."
+        )
+
 
 def _codes(rgb: Ints) -> Ints:
     """Colours (..., 3) as single numbers."""

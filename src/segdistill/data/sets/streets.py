@@ -9,7 +9,7 @@ import torch
 from torchvision import tv_tensors
 
 from segdistill.data.base import SegmentationDataset
-from segdistill.data.streets.canvas import UInt8Array
+from segdistill.data.pictures import ByteMap
 from segdistill.data.streets.scene import draw_scene
 from segdistill.labels import LabelTable, hex_colors
 from segdistill.util import ArgumentError
@@ -75,7 +75,7 @@ class Streets(SegmentationDataset):
             raise ArgumentError(f"`seed` must not be negative; got {seed}.")
         self.size, self.seed = (size[0], size[1]), seed
         self.num_images = (split == "train" and num_train) or num_images or SPLITS[split]
-        self._scenes: dict[int, tuple[UInt8Array, UInt8Array]] = {}
+        self._scenes: dict[int, tuple[ByteMap, ByteMap]] = {}
         self._cache_length = CACHE_BYTES // (4 * self.size[0] * self.size[1])
 
     def __len__(self) -> int:

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from segdistill.data.pictures import ByteMap
 from segdistill.data.streets import objects as things
 from segdistill.data.streets.canvas import (
     BUILDING,
@@ -21,7 +22,6 @@ from segdistill.data.streets.canvas import (
     VOID,
     Canvas,
     Look,
-    UInt8Array,
     between,
     dim,
     photograph,
@@ -32,7 +32,7 @@ from segdistill.data.streets.objects import pick
 BANDS: Final = (1.2, 3.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 90.0)  # depths at which the ground changes its haze
 
 
-def draw_scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[UInt8Array, UInt8Array]:
+def draw_scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[ByteMap, ByteMap]:
     """Draw one street.
 
     Args:
