@@ -33,10 +33,10 @@ def test_from_names_closes_the_gap_of_ignored_classes():
 @pytest.mark.parametrize(
     ("names", "colors", "ignored", "message"),
     [
-        (["a", "a"], None, [], "must differ"),
+        (["a", "b", "a"], None, [], "must differ from each other; got `a` more than once"),
         (["a", "b"], [[0, 0, 0]], [], "one colour per name, 2; got 1"),
         (["a"], [[0, 0]], [], "three numbers"),
-        (["a"], [[0, 0, 256]], [], "0 to 255"),
+        (["a"], [[0, 0, 256]], [], r"0 to 255; got \(0, 0, 256\) for `a`"),
         ([], None, [], "1 to 255 train ids"),
         (["a"], None, [300], "0 to 255"),
     ],
@@ -51,7 +51,7 @@ def test_from_names_refuses(names, colors, ignored, message):
     [
         ([("a", 0, 0, False), ("b", 0, 1, False)], "distinct ids"),
         ([("a", 0, 0, False), ("b", 1, 2, False)], "train ids"),
-        ([("a", 0, 0, False), ("b", 1, 1, True)], "ignored classes"),
+        ([("a", 0, 0, False), ("b", 1, 1, True)], "ignored classes and to no other; got something else for `b`"),
     ],
 )
 def test_table_refuses_inconsistent_labels(labels, message):
