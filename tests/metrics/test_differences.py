@@ -7,7 +7,6 @@ from scipy import stats
 
 from segdistill.metrics.differences import paired, t_quantile
 
-
 GOLDEN = {
     (0.95, 1): 12.706204736174659,
     (0.95, 2): 4.302652729749458,
