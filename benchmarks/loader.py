@@ -130,7 +130,7 @@ def window(dataset: SegmentationDataset, index: int, augment: TrainTransform, se
     image_path, mask_path = dataset.samples[index]
     image = clock("decode image", lambda: read_image(image_path))
     ids = clock("decode mask", lambda: dataset.read_ids(mask_path))
-    mask = clock("map labels", lambda: tv_tensors.Mask(torch.from_numpy(dataset._to_train_ids(ids, mask_path))))
+    mask = clock("map labels", lambda: tv_tensors.Mask(torch.from_numpy(dataset.to_train_ids(ids, mask_path))))
     return clock("scale and crop", lambda: augment(image, mask, torch.Generator().manual_seed(seed)))
 
 

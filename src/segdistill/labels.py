@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from segdistill.util import ArgumentError
+from segdistill.util import ArgumentError, quote, shorten
 
 Color: TypeAlias = tuple[int, int, int]
 
@@ -68,14 +68,21 @@ class LabelTable:
     def __post_init__(self) -> None:
         ids = [label.id for label in self.labels]
         if len(set(ids)) < len(ids) or not all(0 <= label_id <= 255 for label_id in ids):
-            raise ArgumentError(f"`labels` must have distinct ids from 0 to 255; got {ids}.")
+            raise ArgumentError(f"`labels` must have distinct ids from 0 to 255; got {shorten(ids, 20)}.")
         train_ids = sorted(label.train_id for label in self.labels if not label.ignored)
         if not train_ids or len(train_ids) > _IGNORED or train_ids != list(range(len(train_ids))):
-            raise ArgumentError(f"`labels` must have 1 to 255 train ids, each once, from 0 on; got {train_ids}.")
-        if any(label.ignored != (label.train_id == _IGNORED) for label in self.labels):
-            raise ArgumentError(f"`labels` must give the train id {_IGNORED} to ignored classes and to no other.")
-        if not all(len(label.color) == 3 and all(0 <= v <= 255 for v in label.color) for label in self.labels):
-            raise ArgumentError("`labels` must have colours of three numbers from 0 to 255.")
+            found = shorten(train_ids, 20) or "none"
+            raise ArgumentError(f"`labels` must have 1 to 255 train ids, each once, from 0 on; got {found}.")
+        if wrong := [label.name for label in self.labels if label.ignored != (label.train_id == _IGNORED)]:
+            raise ArgumentError(
+                f"`labels` must give the train id {_IGNORED} to ignored classes and to no other; "
+                f"got something else for {quote(wrong)}."
+            )
+        for label in self.labels:
+            if len(label.color) != 3 or not all(0 <= value <= 255 for value in label.color):
+                raise ArgumentError(
+                    f"`labels` must have colours of three numbers from 0 to 255; got {label.color} for `{label.name}`."
+                )
 
     @cached_property
     def _trained(self) -> tuple[ClassLabel, ...]:
@@ -144,8 +151,8 @@ class LabelTable:
             >>> LabelTable.from_names(["sky", "road"]).id_to_train_id
             {0: 0, 1: 1}
         """
-        if len(set(names)) < len(names):
-            raise ArgumentError(f"`names` must differ from each other; got {', '.join(names)}.")
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ArgumentError(f"`names` must differ from each other; got {quote(repeated)} more than once.")
         drawn = palette(len(names)) if colors is None else [_color(color) for color in colors]
         if len(drawn) != len(names):
             raise ArgumentError(f"`colors` must have one colour per name, {len(names)}; got {len(drawn)}.")

@@ -40,6 +40,14 @@ def write_mask(
     picture.save(path)
 
 
+def write_halves(image: Path, mask: Path, left: int, right: int) -> None:
+    """Write a picture that is black at the left and white at the right, and a mask that says so."""
+    white = np.zeros((HEIGHT, WIDTH), dtype=np.bool_)
+    white[:, 16:] = True  # where the blocks of a JPEG meet
+    Image.fromarray(np.where(white[..., None], np.uint8([255] * 3), np.uint8([0] * 3))).save(image)
+    Image.fromarray(np.where(white, right, left).astype(np.uint8)).save(mask)
+
+
 def make_cityscapes(root: Path) -> Path:
     """Write 3 train images of two cities, 2 val and 1 test."""
     for split, city, frame in (
@@ -124,6 +132,19 @@ def make_folder(
             write_mask(masks / f"scene{index}.png", range(num_classes), seed=index)
     if listed:
         (root / "classes.txt").write_text("".join(f"class {index}\n" for index in range(num_classes)))
+    return root
+
+
+def make_images(root: Path) -> Path:
+    """Write two images, and files that are none."""
+    for seed, name in enumerate(("b.jpg", "a.png", ".hidden.jpg")):
+        write_image(root / name, seed)
+    (root / "notes.txt").write_text("no image")
+    return root
+
+
+def make_streets(root: Path) -> Path:
+    """Write nothing: scenes are drawn."""
     return root
 
 

@@ -7,6 +7,22 @@ from scipy import stats
 
 from segdistill.metrics.differences import paired, t_quantile
 
+GOLDEN = {
+    (0.95, 1): 12.706204736174659,
+    (0.95, 2): 4.302652729749458,
+    (0.95, 4): 2.7764451051977908,
+    (0.9, 2): 2.9199855803537242,
+    (0.99, 9): 3.249835541592117,
+    (0.8, 2): 1.8856180831641267,
+    (0.999, 200): 3.339835406275543,
+}
+"""By bisection on the closed form for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
+
+
+@pytest.mark.parametrize(("confidence", "dof"), GOLDEN)
+def test_quantiles_are_those_of_the_closed_form(confidence, dof):
+    assert t_quantile(confidence, dof) == pytest.approx(GOLDEN[confidence, dof], rel=1e-9)
+
 
 @pytest.mark.parametrize("dof", [1, 2, 3, 4, 5, 9, 10, 31, 200])
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99, 0.999])

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Final
 
-from segdistill.data.base import SegmentationDataset, read_image, read_mask
+from segdistill.data.base import SegmentationDataset
 from segdistill.data.cache.read import Prepared, Source
 from segdistill.data.cache.write import prepare
 from segdistill.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
+from segdistill.data.pictures import IMAGE_SUFFIXES, read_image, read_mask
 from segdistill.data.scan import Fault, ScanReport, scan
 from segdistill.data.selection import Selection, evenly, spread, together
 from segdistill.data.sets.ade20k import ADE20K, ADE20K_LABELS
@@ -15,8 +16,8 @@ from segdistill.data.sets.cityscapes import CITYSCAPES_LABELS, Cityscapes
 from segdistill.data.sets.coco_stuff import COCO_STUFF_182_LABELS, COCO_STUFF_LABELS, COCOStuff
 from segdistill.data.sets.folder import Folder
 from segdistill.data.sets.images import Images
+from segdistill.data.sets.streets import STREETS_LABELS, Streets
 from segdistill.data.sets.voc import VOC, VOC_LABELS
-from segdistill.data.streets.dataset import STREETS_LABELS, Streets
 from segdistill.data.transforms import TrainTransform, resize_image, train_transform
 
 DATASETS: Final[dict[str, Callable[..., SegmentationDataset]]] = {
@@ -39,6 +40,7 @@ __all__ = [
     "COCO_STUFF_182_LABELS",
     "COCO_STUFF_LABELS",
     "DATASETS",
+    "IMAGE_SUFFIXES",
     "STREETS_LABELS",
     "VOC",
     "VOC_LABELS",

@@ -1,107 +1,20 @@
-"""What every data set shares: two errors, decoding, the label map, and the class to derive from.
+"""What every data set shares: its samples, the way from a mask's ids to train ids, and the class to derive from."""
 
-Files are decoded with Pillow: the image decoders of ``torchvision.io`` are deprecated since 0.29, and Pillow
-gives the indices of palette masks.
-"""
-
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from segdistill.data.pictures import ByteMap, read_image, read_mask
 from segdistill.labels import LabelTable
 from segdistill.types import IGNORE_INDEX
-from segdistill.util import ArgumentError, DataError
+from segdistill.util import ArgumentError, DataError, ranges, shorten
 
-ByteMap: TypeAlias = NDArray[np.uint8]
 Sample: TypeAlias = tuple[Path, Path | None]
-
-_IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
-_MASK_FORMATS = ("PNG", "BMP", "TIFF")
-_SHOWN = 8
-
-
-def some(values: Sequence[object]) -> str:
-    """Join the first few values for a message.
-
-    >>> some(range(10))
-    '0, 1, 2, 3, 4, 5, 6, 7 and 2 more'
-    """
-    more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
-    return ", ".join(str(value) for value in values[:_SHOWN]) + more
-
-
-def _open(path: Path, formats: tuple[str, ...], kind: str) -> Image.Image:
-    """Read and fully decode a picture; every way to fail becomes a ``DataError``."""
-    try:
-        # From memory, since Pillow leaves a file open when decoding fails.
-        picture = Image.open(io.BytesIO(path.read_bytes()), formats=formats)
-        picture.load()
-    except FileNotFoundError:
-        raise DataError(path, "does not exist", f"Restore this {kind}, or remove its counterpart.") from None
-    except UnidentifiedImageError:
-        reason = "unknown format"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    else:
-        return picture
-    raise DataError(
-        path, f"cannot be decoded as {kind} ({reason})", f"Replace it by an undamaged {' or '.join(formats)} file."
-    )
-
-
-def read_image(path: Path) -> tv_tensors.Image:
-    """Read a picture as RGB, turned upright as its EXIF orientation says.
-
-    Args:
-        path: A JPEG, PNG, WebP, BMP or TIFF file. Alpha is dropped, grey is repeated.
-
-    Returns:
-        (3, H, W), uint8: a view of (H, W, 3) in memory, which resizes several times faster than planes do.
-
-    Raises:
-        DataError: If the file is missing or cannot be decoded.
-    """
-    picture = _open(path, _IMAGE_FORMATS, "image")
-    if picture.mode.startswith(("I", "F")):
-        raise DataError(path, "has more than 8 bits per channel", "Convert the image to 8 bits per channel.")
-    ImageOps.exif_transpose(picture, in_place=True)
-    rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
-    return tv_tensors.Image(torch.from_numpy(np.array(rgb)).permute(2, 0, 1))
-
-
-def read_mask(path: Path) -> ByteMap:
-    """Read a one-channel mask as stored: grey values, or the indices (not the colours) of a palette.
-
-    Args:
-        path: A PNG, BMP or TIFF file; not JPEG, whose compression alters labels.
-
-    Returns:
-        (H, W), uint8 ids.
-
-    Raises:
-        DataError: If the file is missing, cannot be decoded, has several channels or ids above 255.
-    """
-    picture = _open(path, _MASK_FORMATS, "mask")
-    ids = np.array(picture)
-    if ids.ndim != 2 or ids.dtype.kind == "f":
-        raise DataError(
-            path,
-            f"must have one channel of class ids; it has the mode {picture.mode}",
-            "Save it as an 8-bit grey or palette PNG; a `folder` data set also converts RGB by its `colors`.",
-        )
-    if ids.dtype not in (np.uint8, np.bool_) and (ids.min() < 0 or ids.max() > 255):
-        raise DataError(
-            path, f"holds ids up to {ids.max()}; 255 is the largest", "Save the mask with 8 bits per pixel."
-        )
-    return ids.astype(np.uint8)
 
 
 class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
@@ -155,6 +68,8 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+        if index not in range(len(self)):  # which ends a `for` loop
+            raise IndexError(f"`index` must be from 0 to {len(self) - 1}; got {index}.")
         return self.load(index)
 
     def path(self, index: int) -> Path:
@@ -187,35 +102,25 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
                 f"got {ids.shape[0]}x{ids.shape[1]}",
                 "Export the mask again at the image's size, upright as the image's EXIF orientation says.",
             )
-        return image, tv_tensors.Mask(torch.from_numpy(self._to_train_ids(ids, mask_path)))
+        return image, tv_tensors.Mask(torch.from_numpy(self.to_train_ids(ids, mask_path)))
 
     def read_ids(self, path: Path) -> ByteMap:
         """Read a mask file as class ids, (H, W) uint8; override it for other encodings."""
         return read_mask(path)
 
-    def _to_train_ids(self, ids: ByteMap, path: Path) -> ByteMap:
+    def to_train_ids(self, ids: ByteMap, path: Path) -> ByteMap:
+        """Translate the ids of a mask; ``path`` is the file they come from, for messages."""
         if not self._known.take(ids).all():  # `take` is several times faster than indexing
             found = np.unique(ids[~self._known[ids]]).tolist()
             raise DataError(
                 path,
-                f"holds ids that `{self.labels.name}` does not have: {some(found)} "
-                f"(allowed: {_ranges(np.flatnonzero(self._known).tolist())})",
-                "Correct the mask, or check that the class list is that of these masks.",
+                f"holds ids that `{self.labels.name}` does not have: {shorten(found)} "
+                f"(allowed: {ranges(np.flatnonzero(self._known).tolist())})",
+                self.unknown_ids_remedy(found),
             )
         train_ids: ByteMap = self._train_id.take(ids)
         return train_ids
 
-
-def _ranges(ids: Sequence[int]) -> str:
-    """Write sorted ids compactly.
-
-    >>> _ranges([0, 1, 2, 5, 255])
-    '0-2, 5, 255'
-    """
-    runs: list[list[int]] = []
-    for label_id in ids:
-        if runs and label_id == runs[-1][-1] + 1:
-            runs[-1] = [runs[-1][0], label_id]
-        else:
-            runs.append([label_id, label_id])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+    def unknown_ids_remedy(self, ids: Sequence[int]) -> str:
+        """What to do about ids that the class table does not have; override it where the table is the user's."""
+        return "Correct the mask, or check that the class list is that of these masks."

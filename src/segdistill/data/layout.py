@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from segdistill.data.base import Sample, some
-from segdistill.util import DataError, DatasetNotFoundError
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+from segdistill.data.base import Sample
+from segdistill.data.pictures import IMAGE_SUFFIXES
+from segdistill.util import DataError, DatasetNotFoundError, shorten
 
 
 def require(root: Path | str, *relative: str, layout: str) -> tuple[Path, ...]:
@@ -89,10 +88,10 @@ def read_names(path: Path) -> list[str]:
     names = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     strange = [name for name in names if Path(name).name != name or "\\" in name or name.startswith(".")]
     if strange:
-        raise DataError(path, f"must list plain file names, got {some(strange)}", "Leave out folders and suffixes.")
+        raise DataError(path, f"must list plain file names, got {shorten(strange)}", "Leave out folders and suffixes.")
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
-        raise DataError(path, f"lists names twice: {some(twice)}", "Keep each name once.")
+        raise DataError(path, f"lists names twice: {shorten(twice)}", "Keep each name once.")
     if not names:
         raise DataError(path, "lists no names", "Restore the list of the data set.")
     return names

@@ -1,89 +1,18 @@
 """Batches in an order that seed and step alone decide; damaged files are replaced, named and bounded."""
 
-import hashlib
 import logging
-import signal
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.data import DataLoader
 
-from segdistill.data.base import SegmentationDataset, some
-from segdistill.data.transforms import TrainTransform, resize, resize_image, train_transform
+from segdistill.data.base import SegmentationDataset
+from segdistill.data.items import EvalItems, Item, Positions, TrainItems, collate, prepare_worker
+from segdistill.data.transforms import train_transform
 from segdistill.types import Batch
-from segdistill.util import ArgumentError, DataError
+from segdistill.util import ArgumentError, DataError, shorten
 
 _log = logging.getLogger(__name__)
-
-
-class _Item(NamedTuple):
-    """What comes out of a worker. Errors travel as values: raised there, they would lose their type."""
-
-    batch: Batch | None
-    faults: list[DataError]
-
-
-class _TrainItems(Dataset[_Item]):
-    """Item ``position`` of the endless training stream: a sample, augmented."""
-
-    def __init__(
-        self, dataset: SegmentationDataset, transform: TrainTransform, seed: int, scale: float, tries: int
-    ) -> None:
-        self.dataset, self.transform = dataset, transform
-        self.seed, self.scale, self.tries = seed, scale, min(tries, len(dataset))
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
-
-    def __getitem__(self, position: int) -> _Item:
-        epoch, place = divmod(position, len(self.dataset))
-        if epoch != self._epoch:
-            generator = _generator("order", self.seed, epoch)
-            self._epoch, self._order = epoch, torch.randperm(len(self.dataset), generator=generator)
-        faults: list[DataError] = []
-        for attempt in range(self.tries):
-            # A faulty sample's substitute is the one after it, so that each further try is a further file.
-            index = int(self._order[(place + attempt) % len(self.dataset)])
-            try:
-                image, mask = self.dataset.load(index)
-            except DataError as error:
-                faults.append(error)
-                continue
-            generator = _generator("augment", self.seed, position)
-            image, mask = self.transform(*resize(image, mask, self.scale), generator)
-            return _Item(Batch(image.as_subclass(torch.Tensor), mask.as_subclass(torch.Tensor).long()), faults)
-        return _Item(None, faults)
-
-
-class _EvalItems(Dataset[_Item]):
-    """Item ``index``: a sample whose image is resized, and whose target is not."""
-
-    def __init__(self, dataset: SegmentationDataset, scale: float) -> None:
-        self.dataset, self.scale = dataset, scale
-
-    def __getitem__(self, index: int) -> _Item:
-        try:
-            image, mask = self.dataset.load(index)
-        except DataError as error:
-            return _Item(None, [error])
-        image = resize_image(image, self.scale)
-        return _Item(Batch(image.as_subclass(torch.Tensor), mask.as_subclass(torch.Tensor).long()), [])
-
-
-class _Positions(Sampler[list[int]]):
-    """Global positions of each micro-batch of ``size`` images of one process."""
-
-    def __init__(self, steps: range, batch_size: int, size: int, rank: int, world_size: int) -> None:
-        self.steps, self.batch_size, self.size = steps, batch_size, size
-        self.starts = range(rank * size, batch_size, world_size * size)
-
-    def __len__(self) -> int:
-        return len(self.steps) * len(self.starts)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for step in self.steps:
-            for start in self.starts:
-                first = step * self.batch_size + start
-                yield list(range(first, first + self.size))
 
 
 class TrainLoader:
@@ -94,7 +23,7 @@ class TrainLoader:
     """
 
     def __init__(
-        self, items: DataLoader[_Item], dataset: SegmentationDataset, max_faults: int, num_batches: int
+        self, items: DataLoader[Item], dataset: SegmentationDataset, max_faults: int, num_batches: int
     ) -> None:
         self._items, self._dataset = items, dataset
         self._max_faults, self._num_batches = max_faults, num_batches
@@ -123,7 +52,7 @@ class TrainLoader:
         return DataError(
             self._dataset.root,
             f"has too many faulty files, {len(self.faults)} (`max_faults` is {self._max_faults}): "
-            f"{some(list(self.faults.values()))}",
+            f"{shorten(self.faults.values())}",
             "Find all of them with `segdistill check`.",
         )
 
@@ -131,7 +60,7 @@ class TrainLoader:
 class EvalLoader:
     """Iterates over single images of one process, in order; see ``eval_loader``."""
 
-    def __init__(self, items: DataLoader[_Item], num_images: int) -> None:
+    def __init__(self, items: DataLoader[Item], num_images: int) -> None:
         self._items, self._num_images = items, num_images
 
     def __len__(self) -> int:
@@ -209,13 +138,13 @@ def train_loader(
         raise ArgumentError(f"`max_faults` must not be negative; got {max_faults}.")
     transform = train_transform(crop_size, fill=fill, scale_range=scale_range, scale_step=scale_step, flip=flip)
     size = batch_size // (world_size * accumulate)
-    positions = _Positions(range(start_step, num_steps), batch_size, size, rank, world_size)
+    positions = Positions(range(start_step, num_steps), batch_size, size, rank, world_size)
     items = DataLoader(
-        _TrainItems(dataset, transform, seed, image_scale, max_faults + 1),
+        TrainItems(dataset, transform, seed, image_scale, max_faults + 1),
         batch_sampler=positions,
         num_workers=num_workers,
-        collate_fn=_collate,
-        worker_init_fn=_prepare_worker,
+        collate_fn=collate,
+        worker_init_fn=prepare_worker,
         # Its own generator: the loader must not draw from the global one, which a resumed run restores.
         generator=torch.Generator(),
         pin_memory=pin_memory,
@@ -250,11 +179,11 @@ def eval_loader(
     _check(dataset, num_workers, rank, world_size, image_scale)
     indices = range(rank, len(dataset), world_size)
     items = DataLoader(
-        _EvalItems(dataset, image_scale),
+        EvalItems(dataset, image_scale),
         batch_sampler=[[index] for index in indices],
         num_workers=num_workers,
-        collate_fn=_collate,
-        worker_init_fn=_prepare_worker,
+        collate_fn=collate,
+        worker_init_fn=prepare_worker,
         generator=torch.Generator(),
     )
     return EvalLoader(items, len(indices))
@@ -269,21 +198,3 @@ def _check(dataset: SegmentationDataset, num_workers: int, rank: int, world_size
         raise ArgumentError(f"`rank` must be from 0 to `world_size` - 1; got {rank} of {world_size}.")
     if image_scale <= 0:
         raise ArgumentError(f"`image_scale` must be positive; got {image_scale}.")
-
-
-def _collate(items: list[_Item]) -> _Item:
-    batches = [item.batch for item in items if item.batch is not None]
-    faults = [fault for item in items for fault in item.faults]
-    return _Item(default_collate(batches) if len(batches) == len(items) else None, faults)
-
-
-def _prepare_worker(worker: int) -> None:
-    torch.set_num_threads(1)
-    # Ctrl-C reaches the whole process group; the main process decides, and its exit ends the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _generator(*key: object) -> torch.Generator:
-    """A generator whose seed is a hash, so that neighbouring keys have unrelated streams."""
-    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)

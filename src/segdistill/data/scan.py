@@ -27,6 +27,11 @@ class Fault(NamedTuple):
     problem: str
     remedy: str
 
+    @classmethod
+    def of(cls, error: DataError) -> "Fault":
+        """What an error says."""
+        return cls(error.path, error.problem, error.remedy)
+
 
 class ScanReport(NamedTuple):
     """What a scan found.
@@ -100,6 +105,6 @@ def _read(dataset: SegmentationDataset, index: int) -> Fault | tuple[tuple[int, 
     try:
         image, mask = dataset.load(index)
     except DataError as error:
-        return Fault(error.path, error.problem, error.remedy)
+        return Fault.of(error)
     pixels = torch.bincount(mask.as_subclass(Tensor).flatten(), minlength=IGNORE_INDEX + 1)
     return (image.shape[-2], image.shape[-1]), pixels

@@ -16,6 +16,7 @@ from segdistill.engine.meter import Clock, Meter
 from segdistill.engine.optim import parameters_of, set_lr
 from segdistill.networks import Teacher
 from segdistill.types import IGNORE_INDEX, Batch, StepOutput
+from segdistill.util import seed_of
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Loop:
 
     def begin(self, step: int, lr: float, batches: Iterator[Batch]) -> tuple[list[Batch], Tensor]:
         """Seed, mode and learning rate of a step; its micro-batches, and the mean of their labelled pixels."""
-        torch.manual_seed(step_seed(self.plan.seed, step, self.accelerator.process_index))
+        torch.manual_seed(seed_of("step", self.plan.seed, step, self.accelerator.process_index))
         set_train_mode(self.model, freeze_bn=self.plan.freeze_bn)
         set_lr(self.optimizers[0], lr)
         layout = torch.channels_last if self.plan.channels_last else torch.preserve_format
@@ -137,14 +138,6 @@ def _wrap(distiller: Distiller, accelerator: Accelerator) -> nn.Module:
         distiller._ddp_params_and_buffers_to_ignore = names  # type: ignore[assignment]  # what DDP looks for
     wrapped: nn.Module = accelerator.prepare_model(distiller)
     return wrapped
-
-
-def step_seed(seed: int, step: int, process: int) -> int:
-    """A 63-bit seed of (seed, step, process), far from those of neighbouring steps."""
-    value = (seed << 40) ^ (step << 12) ^ process
-    for factor in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB):  # the splitmix64 finalizer
-        value = ((value ^ (value >> 30)) * factor) & (2**64 - 1)
-    return (value ^ (value >> 31)) >> 1
 
 
 def set_train_mode(model: nn.Module, *, freeze_bn: bool) -> None:

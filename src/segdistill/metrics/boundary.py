@@ -33,7 +33,7 @@ class BoundaryScores(NamedTuple):
         iou: Mean of ``per_class_iou`` over the classes that count.
         f: Mean of ``per_class_f`` over the classes that count.
         per_class_iou: Boundary IoU of each class; None for a class without a contour in labels and predictions.
-        per_class_f: Boundary F of each class; None likewise.
+        per_class_f: Boundary F of each class; None for a class without a contour too.
     """
 
     iou: float

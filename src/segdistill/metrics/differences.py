@@ -69,8 +69,6 @@ def paired(scores: Mapping[int, float], others: Mapping[int, float], *, confiden
 def t_quantile(confidence: float, dof: int) -> float:
     """The t that Student's distribution stays within, on both sides, with probability ``confidence``.
 
-    By bisection on the closed form for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4).
-
     Args:
         confidence: Between 0 and 1.
         dof: Degrees of freedom, at least 1.
@@ -82,22 +80,10 @@ def t_quantile(confidence: float, dof: int) -> float:
         >>> round(t_quantile(0.95, 2), 4)
         4.3027
     """
+    from scipy.special import stdtrit  # what `scipy.stats.t.ppf` calls, at a tenth of the time of the import
+
     if not 0 < confidence < 1:
         raise ArgumentError(f"`confidence` must be between 0 and 1; got {confidence}.")
     if dof < 1:
         raise ArgumentError(f"`dof` must be at least 1; got {dof}.")
-    low, high = 0.0, math.pi / 2
-    while (middle := (low + high) / 2) not in (low, high):
-        low, high = (middle, high) if _probability_within(middle, dof) < confidence else (low, middle)
-    return math.sqrt(dof) * math.tan(low)
-
-
-def _probability_within(angle: float, dof: int) -> float:
-    """P(abs(T) < t) for t = sqrt(dof) tan(angle)."""
-    odd, cosine = dof % 2, math.cos(angle)
-    term = total = (cosine if odd else 1.0) if dof > 1 else 0.0
-    for k in range(odd + 2, dof - 1, 2):
-        term *= cosine * cosine * (k - 1) / k
-        total += term
-    total *= math.sin(angle)
-    return 2 / math.pi * (angle + total) if odd else total
+    return float(stdtrit(dof, (1 + confidence) / 2))

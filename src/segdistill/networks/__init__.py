@@ -35,9 +35,9 @@ __getattr__ = lazy(
 )
 
 __all__ = [
+    "SOURCES",
     "LogitsOf",
     "Network",
-    "SOURCES",
     "Teacher",
     "as_network",
     "create_network",

@@ -1,12 +1,12 @@
 """Reading files of tensors that nobody vouches for, and comparing them with what a network expects."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from segdistill.util import MissingFileError, WeightsError, unsealed
+from segdistill.util import MissingFileError, WeightsError, quote, unsealed
 
 _PICKLES = {".bin", ".ckpt", ".pkl", ".pt", ".pth", ".tar"}
 
@@ -56,17 +56,10 @@ def misfit(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
     ]
     parts = []
     if missing:
-        parts.append(f"it lacks {shorten(missing)}")
+        parts.append(f"it lacks {quote(missing, 3)}")
     if unknown:
-        parts.append(f"it has the unknown {shorten(unknown)}")
+        parts.append(f"it has the unknown {quote(unknown, 3)}")
     if shapes:
         more = f" and {len(shapes) - 1} more shapes differ" if len(shapes) > 1 else ""
         parts.append(shapes[0] + more)
     return "; ".join(parts)
-
-
-def shorten(names: Iterable[str], limit: int = 3) -> str:
-    """Name the first few and count the rest."""
-    listed = list(names)
-    rest = len(listed) - limit
-    return ", ".join(f"`{name}`" for name in listed[:limit]) + (f" and {rest} more" if rest > 0 else "")

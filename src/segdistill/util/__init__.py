@@ -1,4 +1,4 @@
-"""What every room may use: errors, files written whole, names that are near. The standard library alone."""
+"""What every room may use: errors, files written whole, locks, seeds, words. Imports the standard library alone."""
 
 from segdistill.util.errors import (
     ArgumentError,
@@ -16,10 +16,13 @@ from segdistill.util.errors import (
     UnavailableError,
     WeightsError,
 )
-from segdistill.util.files import lock, write_atomic
+from segdistill.util.files import write_atomic
 from segdistill.util.lazy import lazy
+from segdistill.util.lock import lock
 from segdistill.util.names import nearest
 from segdistill.util.sealing import seal, unsealed
+from segdistill.util.seeds import seed_of
+from segdistill.util.words import quote, ranges, shorten
 
 __all__ = [
     "ArgumentError",
@@ -39,7 +42,11 @@ __all__ = [
     "lazy",
     "lock",
     "nearest",
+    "quote",
+    "ranges",
     "seal",
+    "seed_of",
+    "shorten",
     "unsealed",
     "write_atomic",
 ]

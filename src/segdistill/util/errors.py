@@ -30,6 +30,8 @@ class DataError(SegdistillError, ValueError):
     """
 
     def __init__(self, path: Path | str, problem: str, remedy: str) -> None:
+        assert problem, path
+        assert remedy, f"{path} {problem}"
         super().__init__(path, problem, remedy)
         self.path, self.problem, self.remedy = Path(path), problem, remedy
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.data.contract import DatasetContract
 from tests.data.fakes import HEIGHT, WIDTH, make_camvid, make_folder, truncate, write_image, write_mask
 
 from segdistill.data import (
@@ -40,6 +41,19 @@ def source(tmp_path):
 def cache(tmp_path, source):
     assert prepare([source], tmp_path / "cache") == []
     return tmp_path / "cache"
+
+
+class TestPrepared(DatasetContract):
+    kind, make = Prepared, staticmethod(make_camvid)
+    num_classes, num_ids = 11, 12
+    counts = {"train": 4, "test": 3}
+
+    def build(self, root, split):
+        prepare([camvid(root, split)], root / "cache")
+        return Prepared(camvid(root, split), root / "cache")
+
+    def test_the_split_is_the_first_option_and_train_by_default(self):
+        """It has none: its source has."""
 
 
 def stream(dataset, **options):

@@ -9,8 +9,7 @@ from tests.data.fakes import HEIGHT, WIDTH, make_camvid, truncate
 
 from segdistill.data import CamVid, Prepared, Source, prepare, scan
 from segdistill.data.cache.read import INDEX
-from segdistill.util import DataError
-from segdistill.util.files import lock
+from segdistill.util import DataError, lock
 
 
 def sources(root, *splits):

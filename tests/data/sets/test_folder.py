@@ -2,10 +2,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.data.contract import MaskContract
 from tests.data.fakes import HEIGHT, WIDTH, make_folder, write_image, write_mask
 
-from segdistill.data import Folder, Images
+from segdistill.data import Folder
 from segdistill.util import DataError, DatasetNotFoundError
+
+
+class TestFolder(MaskContract):
+    kind, make = Folder, staticmethod(make_folder)
+    num_classes, num_ids = 3, 4
+    counts = {"train": 3, "val": 3}
+    missing = "must hold"
 
 
 @pytest.mark.parametrize("split_first", [True, False])
@@ -38,7 +46,7 @@ def test_ignored_ids(tmp_path):
 
 def test_ids_beyond_the_class_list(tmp_path):
     make_folder(tmp_path, num_classes=5)
-    with pytest.raises(DataError, match=r"scene0\.png.*3, 4 \(allowed: 0-2, 255\)"):
+    with pytest.raises(DataError, match=r"scene0\.png.*3, 4 \(allowed: 0-2, 255\)\. .*void, .*`ignore` .*: \[3, 4\]`"):
         Folder(tmp_path, classes=["a", "b", "c"]).load(0)
 
 
@@ -106,17 +114,3 @@ def test_missing_split_says_what_is_there(tmp_path):
         Folder(tmp_path, "test")
     with pytest.raises(DatasetNotFoundError, match="does not exist"):
         Folder(tmp_path / "absent")
-
-
-def test_images_from_a_folder_a_file_and_a_pattern(tmp_path):
-    for name in ("b.jpg", "a.png", "deep/c.jpg", ".hidden.jpg"):
-        write_image(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("no image")
-    assert [path.name for path, _ in Images(tmp_path).samples] == ["a.png", "b.jpg"]
-    assert [path.name for path, _ in Images(tmp_path / "b.jpg").samples] == ["b.jpg"]
-    assert [path.name for path, _ in Images(tmp_path / "**" / "*.jpg").samples] == ["b.jpg", "c.jpg"]
-    image, mask = Images(tmp_path, classes=["x", "y"])[0]
-    assert mask.shape == image.shape[-2:]
-    assert (mask == 255).all()
-    with pytest.raises(DatasetNotFoundError, match="matches none"):
-        Images(tmp_path / "*.bmp")

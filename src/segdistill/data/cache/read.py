@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torchvision import tv_tensors
 
-from segdistill.data.base import ByteMap, SegmentationDataset
+from segdistill.data.base import SegmentationDataset
+from segdistill.data.pictures import ByteMap
 from segdistill.util import ArgumentError, DataError
 
 INDEX: Final = "index.json"
@@ -72,7 +73,7 @@ class Prepared(SegmentationDataset):
         """Map one stored sample into memory; see `SegmentationDataset.load`."""
         if index in self._faulty:
             return self.source.load(index)
-        image_path, mask_path = files(self.folder, index)
+        image_path, mask_path = stored_files(self.folder, index)
         image, mask = _map(image_path), _map(mask_path)
         if image.ndim != 3 or image.shape[2] != 3 or mask.shape != image.shape[:2] or not image.size:
             raise DataError(image_path, f"and its mask do not fit, with shapes {image.shape} and {mask.shape}", _AGAIN)
@@ -132,7 +133,7 @@ def _checked_faults(folder: Path, wanted: dict[str, Any], dataset: SegmentationD
         raise DataError(folder, "is not finished", "Run `segdistill prepare` again: it goes on where it stopped.")
     lost = set(range(len(now))) - stored(folder) - set(faulty)
     if lost:
-        raise DataError(folder, f"has lost {files(folder, min(lost))[0].name} or its mask", _AGAIN)
+        raise DataError(folder, f"has lost {stored_files(folder, min(lost))[0].name} or its mask", _AGAIN)
     return frozenset(faulty)
 
 
@@ -154,7 +155,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def files(folder: Path, index: int) -> tuple[Path, Path]:
+def stored_files(folder: Path, index: int) -> tuple[Path, Path]:
     """Stored image and mask of a sample."""
     return folder / f"{index:06d}.image.npy", folder / f"{index:06d}.mask.npy"
 

@@ -1,4 +1,4 @@
-"""Writing a prepared cache; ``cache.py`` says what it holds and reads it."""
+"""Writing a prepared cache; ``read.py`` says what it holds and reads it."""
 
 import io
 import json
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from segdistill.data.base import SegmentationDataset
-from segdistill.data.cache.read import INDEX, Source, describe, files, read_index, stored
+from segdistill.data.cache.read import INDEX, Source, describe, read_index, stored, stored_files
+from segdistill.data.pictures import size_of
 from segdistill.data.scan import Fault
 from segdistill.util import DataError, lock, write_atomic
 
@@ -86,7 +86,9 @@ def _plan(source: Source, folder: Path) -> _Plan:
 
 def _write(plan: _Plan, num_workers: int, progress: Callable[[str, int, int], None] | None) -> list[Fault]:
     dataset, missing = plan.source.dataset, plan.missing
-    kept = {path.name for index in {*range(len(dataset))}.difference(missing) for path in files(plan.folder, index)}
+    kept = {
+        path.name for index in {*range(len(dataset))}.difference(missing) for path in stored_files(plan.folder, index)
+    }
     plan.folder.mkdir(parents=True, exist_ok=True)
     for path in plan.folder.glob("*.npy"):  # before the new index, which would vouch for them
         if path.name not in kept:
@@ -111,8 +113,8 @@ def _store(dataset: SegmentationDataset, index: int, folder: Path) -> Fault | No
     try:
         image, mask = dataset.load(index)
     except DataError as error:
-        return Fault(error.path, error.problem, error.remedy)
-    for path, values in zip(files(folder, index), (image.permute(1, 2, 0), mask), strict=True):
+        return Fault.of(error)
+    for path, values in zip(stored_files(folder, index), (image.permute(1, 2, 0), mask), strict=True):
         content = io.BytesIO()
         np.lib.format.write_array(content, np.ascontiguousarray(values.numpy()), allow_pickle=False)
         write_atomic(path, content.getvalue())
@@ -121,11 +123,8 @@ def _store(dataset: SegmentationDataset, index: int, folder: Path) -> Fault | No
 
 def _stored_bytes(dataset: SegmentationDataset, index: int) -> int:
     """Disk space of a stored sample, from the header of its image; 0 if that cannot be read."""
-    try:
-        with Image.open(dataset.path(index)) as picture:
-            return 4 * picture.width * picture.height + 2 * 4096  # two headers and two last blocks
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return 0
+    height, width = size_of(dataset.path(index))
+    return 4 * height * width + 2 * 4096 if height else 0  # two headers and two last blocks
 
 
 def _encode(index: dict[str, Any]) -> bytes:

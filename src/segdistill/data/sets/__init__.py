@@ -1,1 +1,1 @@
-"""Data sets, one a file with its class table."""
+"""Data sets, one a file with its class table; the file has the name that recipes use."""

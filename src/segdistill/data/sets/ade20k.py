@@ -7,7 +7,7 @@ from segdistill.data.base import SegmentationDataset
 from segdistill.data.layout import pair, require
 from segdistill.labels import LabelTable, name_list
 
-_ADE20K: Final = name_list("""
+_NAMES: Final = name_list("""
 wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person, earth,
 door, table, mountain, plant, curtain, chair, car, water, painting, sofa, shelf, house, sea, mirror, rug,
 field, armchair, seat, fence, desk, rock, wardrobe, lamp, bathtub, railing, cushion, base, box, column,
@@ -23,15 +23,14 @@ sconce, vase, traffic light, tray, ashcan, fan, pier, crt screen, plate, monitor
 radiator, glass, clock, flag
 """)
 
-
-ADE20K_LABELS: Final = LabelTable.from_ids(dict(enumerate(_ADE20K, start=1)), name="ade20k", void=0)
+ADE20K_LABELS: Final = LabelTable.from_ids(dict(enumerate(_NAMES, start=1)), name="ade20k", void=0)
 """The 150 classes of the scene parsing challenge (first name of each); 0 is unlabelled."""
 
-_LAYOUT = (
+_LAYOUT: Final = (
     "Expected: images/{training,validation}/*.jpg and annotations/{training,validation}/*.png; unpack "
     "ADEChallengeData2016.zip of data.csail.mit.edu/places/ADEchallenge and give its folder as root."
 )
-_FOLDERS = {"train": "training", "val": "validation"}
+_FOLDERS: Final = {"train": "training", "val": "validation"}
 
 
 class ADE20K(SegmentationDataset):

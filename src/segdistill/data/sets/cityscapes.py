@@ -8,31 +8,26 @@ from segdistill.data.layout import files, pair, require
 from segdistill.labels import LabelTable, hex_colors, name_list
 from segdistill.util import DatasetNotFoundError
 
-# By id, as in the cityscapesScripts; its id -1 (licence plate) is never drawn in masks.
-_CITYSCAPES: Final = name_list("""
+# By id, as in the cityscapesScripts; their id -1 (licence plate) is never drawn in masks.
+_NAMES: Final = name_list("""
 unlabeled, ego vehicle, rectification border, out of roi, static, dynamic, ground, road, sidewalk,
 parking, rail track, building, wall, fence, guard rail, bridge, tunnel, pole, polegroup, traffic light,
 traffic sign, vegetation, terrain, sky, person, rider, car, truck, bus, caravan, trailer, train,
 motorcycle, bicycle
 """)
 
-
-_CITYSCAPES_COLORS: Final = """
+_COLORS: Final = """
 000000 000000 000000 000000 000000 6f4a00 510051 804080 f423e8 faaaa0 e6968c 464646 66669c be9999 b4a5b4
 966464 96785a 999999 999999 faaa1e dcdc00 6b8e23 98fb98 4682b4 dc143c ff0000 00008e 000046 003c64 00005a
 00006e 005064 0000e6 770b20
 """
 
+_IGNORED: Final = (0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30)
 
-_CITYSCAPES_IGNORED: Final = (0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30)
-
-
-CITYSCAPES_LABELS: Final = LabelTable.from_names(
-    _CITYSCAPES, hex_colors(_CITYSCAPES_COLORS), name="cityscapes", ignored=_CITYSCAPES_IGNORED
-)
+CITYSCAPES_LABELS: Final = LabelTable.from_names(_NAMES, hex_colors(_COLORS), name="cityscapes", ignored=_IGNORED)
 """19 of 34 ids, with the official colours."""
 
-_LAYOUT = (
+_LAYOUT: Final = (
     "Expected: leftImg8bit/<split>/<city>/*_leftImg8bit.png and gtFine/<split>/<city>/*_gtFine_labelIds.png; "
     "unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip of www.cityscapes-dataset.com there."
 )

@@ -8,7 +8,7 @@ from segdistill.data.layout import pair, require
 from segdistill.labels import LabelTable, name_list
 from segdistill.util import ArgumentError
 
-_COCO_STUFF: Final = name_list("""
+_NAMES: Final = name_list("""
 person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant,
 street sign, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra,
 giraffe, hat, backpack, umbrella, shoe, eye glasses, handbag, tie, suitcase, frisbee, skis, snowboard,
@@ -28,27 +28,24 @@ wall-other, wall-panel, wall-stone, wall-tile, wall-wood, water-other, waterdrop
 window-other, wood
 """)
 
-
 # Of the 182 names these were never annotated: street sign, hat, shoe, eye glasses, plate, mirror, window,
 # desk, door, blender, hair brush. Masks hold the number of the data set's list minus 1.
-_COCO_UNUSED: Final = frozenset({11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90})
-
+_UNUSED: Final = frozenset({11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90})
 
 COCO_STUFF_LABELS: Final = LabelTable.from_ids(
-    {i: name for i, name in enumerate(_COCO_STUFF) if i not in _COCO_UNUSED}, name="coco_stuff", void=255
+    {i: name for i, name in enumerate(_NAMES) if i not in _UNUSED}, name="coco_stuff", void=255
 )
 """The 171 annotated classes of the 182 in the stuffthingmaps, renumbered; 255 is unlabelled."""
 
-
-COCO_STUFF_182_LABELS: Final = LabelTable.from_ids(dict(enumerate(_COCO_STUFF)), name="coco_stuff_182", void=255)
+COCO_STUFF_182_LABELS: Final = LabelTable.from_ids(dict(enumerate(_NAMES)), name="coco_stuff_182", void=255)
 """All 182 classes, train id = id, as the published Af-DCD tables average them: 11 of them have no pixel."""
 
-_LAYOUT = (
+_LAYOUT: Final = (
     "Expected: images/{train,val}2017/*.jpg and annotations/{train,val}2017/*.png; unpack train2017.zip and "
     "val2017.zip of cocodataset.org in images, stuffthingmaps_trainval2017.zip of "
     "github.com/nightrome/cocostuff in annotations."
 )
-_TABLES = {171: COCO_STUFF_LABELS, 182: COCO_STUFF_182_LABELS}
+_TABLES: Final = {171: COCO_STUFF_LABELS, 182: COCO_STUFF_182_LABELS}
 
 
 class COCOStuff(SegmentationDataset):

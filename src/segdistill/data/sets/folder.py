@@ -7,11 +7,12 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from segdistill.data.base import ByteMap, SegmentationDataset, read_image, some
+from segdistill.data.base import SegmentationDataset
 from segdistill.data.layout import pair
+from segdistill.data.pictures import ByteMap, read_image
 from segdistill.labels import LabelTable
 from segdistill.types import IGNORE_INDEX
-from segdistill.util import ArgumentError, DataError, DatasetNotFoundError
+from segdistill.util import ArgumentError, DataError, DatasetNotFoundError, shorten
 
 Ints: TypeAlias = NDArray[np.int64]
 
@@ -73,17 +74,22 @@ class Folder(SegmentationDataset):
         ids = order[position]
         unknown = np.unique(codes[self._codes[ids] != codes])
         if unknown.size:
-            shown = some([[code >> 16, code >> 8 & 255, code & 255] for code in unknown.tolist()])
+            shown = shorten([[code >> 16, code >> 8 & 255, code & 255] for code in unknown.tolist()])
             raise DataError(
                 path, f"holds colours that `colors` does not have: {shown}", "Add them, or correct the mask."
             )
         found: ByteMap = ids.astype(np.uint8)
         return found
 
+    def unknown_ids_remedy(self, ids: Sequence[int]) -> str:
+        """Most often such an id is void."""
+        return (
+            "Add their class names, or if they mean void, list them in `ignore` "
+            f"(in a recipe `data.options.ignore: [{shorten(ids)}]`)."
+        )
 
-def _codes(
-    rgb: Ints,
-) -> Ints:
+
+def _codes(rgb: Ints) -> Ints:
     """Colours (..., 3) as single numbers."""
     return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
 
@@ -97,7 +103,7 @@ def _folders(root: Path, split: str) -> tuple[Path, Path]:
     ):
         if images.is_dir() and masks.is_dir():
             return images, masks
-    held = some(sorted(path.name for path in root.iterdir())) if root.is_dir() else "nothing: it does not exist"
+    held = shorten(sorted(path.name for path in root.iterdir())) if root.is_dir() else "nothing: it does not exist"
     raise DatasetNotFoundError(
         f"`{root}` must hold {split}/images and {split}/masks, or images/{split} and masks/{split}; "
         f"it holds {held}. Rename the folders, or choose another root or split."

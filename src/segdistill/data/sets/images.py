@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segdistill.data.base import SegmentationDataset
-from segdistill.data.layout import IMAGE_SUFFIXES, files
+from segdistill.data.layout import files
+from segdistill.data.pictures import IMAGE_SUFFIXES
 from segdistill.labels import LabelTable
 from segdistill.util import DatasetNotFoundError
 

@@ -8,7 +8,7 @@ from segdistill.data.layout import by_stem, inside, read_names, require
 from segdistill.labels import Color, LabelTable, name_list
 
 
-def _voc_color(label_id: int) -> Color:
+def _color(label_id: int) -> Color:
     """The palette of the VOC development kit: bits of the id dealt to the high bits of the channels."""
     red, green, blue = (
         sum((label_id >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)) for channel in range(3)
@@ -16,22 +16,21 @@ def _voc_color(label_id: int) -> Color:
     return (red, green, blue)
 
 
-_VOC: Final = name_list(
+_NAMES: Final = name_list(
     "background, aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog, horse, "
     "motorbike, person, pottedplant, sheep, sofa, train, tvmonitor"
 )
 
-
 VOC_LABELS: Final = LabelTable.from_names(
-    _VOC, [_voc_color(label_id) for label_id in range(len(_VOC))], name="voc", ignored=[255]
+    _NAMES, [_color(label_id) for label_id in range(len(_NAMES))], name="voc", ignored=[255]
 )
 """Background and 20 objects, with the colours of the development kit."""
 
-_LAYOUT = (
+_LAYOUT: Final = (
     "Expected: JPEGImages, SegmentationClass, SegmentationClassAug, ImageSets/Segmentation/val.txt; unpack "
     "VOCtrainval_11-May-2012.tar, give its folder VOCdevkit/VOC2012 as root, and add SegmentationClassAug."
 )
-_LISTS = ("train_aug.txt", "trainaug.txt")
+_LISTS: Final = ("train_aug.txt", "trainaug.txt")
 
 
 class VOC(SegmentationDataset):

@@ -12,15 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from segdistill.data.pictures import ByteMap
+from segdistill.labels import Color
+
 SKY, BUILDING, VEGETATION, ROAD, PAVEMENT, CAR, PERSON, POLE, SIGN = range(9)
 VOID = 255
 OVERSAMPLING = 2
 NEAR = 1.2  # metres; nearer points are moved here, which is always outside the picture
 HAZE_DEPTH = 60.0  # metres at which half of full haze is reached
 
-Color = tuple[int, int, int]
 Point = tuple[float, float, float]
-UInt8Array = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
@@ -118,7 +119,7 @@ def dim(color: Color, factor: float) -> Color:
     return red, green, blue
 
 
-def photograph(canvas: Canvas, rng: np.random.Generator) -> tuple[UInt8Array, UInt8Array]:
+def photograph(canvas: Canvas, rng: np.random.Generator) -> tuple[ByteMap, ByteMap]:
     """Turn a drawing into a picture: texture, shadow, haze, exposure, blur, noise.
 
     Only sums, products and quotients of floats are used: they round alike everywhere.
@@ -127,7 +128,7 @@ def photograph(canvas: Canvas, rng: np.random.Generator) -> tuple[UInt8Array, UI
         Image (H, W, 3) and train ids (H, W), both uint8.
     """
     facts = np.take(np.asarray(canvas.facts, np.uint16), np.asarray(canvas.shapes), axis=0)
-    mask: UInt8Array = facts[::2, ::2, 4].astype(np.uint8)
+    mask: ByteMap = facts[::2, ::2, 4].astype(np.uint8)
     facts = _halve(facts)
     image, grain, haze = np.split(facts.astype(np.float32), (3, 4), axis=2)
     haze = haze[..., 1:]
@@ -182,7 +183,7 @@ def _neighbours(image: Floats, axis: int) -> Floats:
     return mean
 
 
-def _void_borders(mask: UInt8Array) -> None:
+def _void_borders(mask: ByteMap) -> None:
     """One pixel of void where two of the large classes meet, as hand-drawn labels have; in place."""
     large = mask <= PAVEMENT
     down = large[:-1] & large[1:] & (mask[:-1] != mask[1:])

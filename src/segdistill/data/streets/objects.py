@@ -14,13 +14,13 @@ from segdistill.data.streets.canvas import (
     VEGETATION,
     VOID,
     Canvas,
-    Color,
     Look,
     Point,
     between,
     dim,
     tint,
 )
+from segdistill.labels import Color
 
 # Colours overlap on purpose: grey walls, road, pavement and cars; green cars, walls and leaves.
 FACADES = ((128, 124, 120), (104, 102, 104), (150, 138, 118), (132, 92, 78), (166, 158, 146), (112, 122, 104))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
-from segdistill.networks.tensors import misfit, read_tensors, shorten
-from segdistill.util import WeightsError
+from segdistill.networks.tensors import misfit, read_tensors
+from segdistill.util import WeightsError, quote
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def load_backbone(backbone: nn.Module, path: str | Path, *, name: str, known: Co
     if problem:
         raise WeightsError(f"`pretrained` must hold the weights of timm's `{name}`; {path} does not: {problem}.")
     backbone.load_state_dict({**optional, **used})
-    logger.info("%s: read %d tensors, skipped %s.", path, len(used), shorten(unused, 10) or "none")
+    logger.info("%s: read %d tensors, skipped %s.", path, len(used), quote(unused, 10) or "none")
 
 
 def _flat(key: str) -> str:

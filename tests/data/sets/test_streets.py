@@ -1,15 +1,26 @@
 import hashlib
 
-import numpy as np
 import pytest
-import torch
+from tests.data.contract import DatasetContract, SplitContract
+from tests.data.fakes import make_streets
 
 from segdistill.data import STREETS_LABELS
-from segdistill.data.streets.dataset import STREETS_VERSION, Streets, draw_scene
+from segdistill.data.sets.streets import STREETS_VERSION, Streets
 
 
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(seed))
+class TestStreets(DatasetContract, SplitContract):
+    kind, make = Streets, staticmethod(make_streets)
+    num_classes, num_ids = 9, 9
+    counts, size = {"train": 3, "val": 3, "test": 3}, (48, 80)
+
+    def build(self, root, split):
+        return Streets(root, split, size=self.size, num_images=3)
+
+
+def test_names_and_the_table():
+    dataset = Streets(size=(48, 80), num_images=3)
+    assert dataset.labels is STREETS_LABELS
+    assert dataset.path(2).name == "train_000002.png"
 
 
 PINNED = ["17905c2b7e025206", "b12c174e5fe7d1fc", "e17392fa68742dff", "670d15b706362256"]
@@ -32,27 +43,6 @@ def test_scenes_are_those_of_the_published_version():
     assert found == PINNED
 
 
-def test_one_sample_has_the_contract_of_every_dataset():
-    dataset = Streets(size=(48, 80), num_images=3)
-    image, mask = dataset[0]
-    assert len(dataset) == 3
-    assert image.shape == (3, 48, 80)
-    assert image.dtype == mask.dtype == torch.uint8
-    assert mask.shape == (48, 80)
-    assert dataset.labels is STREETS_LABELS
-    assert dataset.path(2).name == "train_000002.png"
-
-
-def test_labels_are_the_nine_classes_and_void_and_all_occur():
-    scenes = [draw_scene(rng(seed), (96, 160))[1] for seed in range(30)]
-    share = np.bincount(np.stack(scenes).ravel(), minlength=256) / np.stack(scenes).size
-    assert set(np.flatnonzero(share)) == {*range(STREETS_LABELS.num_classes), 255}
-    assert share[:9].min() > 0.001
-    assert share[255] < 0.1
-    assert STREETS_LABELS.names[3] == "road"
-    assert share.argmax() == 3
-
-
 def test_a_scene_depends_on_seed_split_and_index_alone():
     first = digest(Streets(split="val"), 4)
     assert digest(Streets(split="val", num_images=5), 4) == first
@@ -71,28 +61,11 @@ def test_order_of_access_does_not_matter_and_samples_may_be_changed_in_place():
 
 
 def test_the_cache_is_bounded(monkeypatch):
-    monkeypatch.setattr("segdistill.data.streets.dataset._CACHE_BYTES", 2 * 4 * 48 * 80)
+    monkeypatch.setattr("segdistill.data.sets.streets.CACHE_BYTES", 2 * 4 * 48 * 80)
     dataset = Streets(size=(48, 80), num_images=5)
     drawn = [digest(dataset, i) for i in range(5)]
     assert len(dataset._scenes) == 2
     assert [digest(dataset, i) for i in range(5)] == drawn
-
-
-def test_the_picture_shows_what_the_mask_says():
-    # Were image and mask misaligned, the mean colour of classes would not differ more than inside them.
-    image, mask = draw_scene(rng(3), (96, 160))
-    sky, road = (image[mask == label].mean(axis=0) for label in (0, 3))
-    assert np.abs(sky - road).max() > 15
-    shifted = np.roll(mask, 40, axis=0)
-    spread = image[mask == 0].std(axis=0).mean()
-    assert spread < image[shifted == 0].std(axis=0).mean()
-
-
-@pytest.mark.parametrize("size", [(32, 32), (33, 47), (192, 320)])
-def test_any_size(size):
-    image, mask = draw_scene(rng(1), size)
-    assert image.shape == (*size, 3)
-    assert mask.shape == size
 
 
 def test_iteration_ends():
