@@ -4,11 +4,10 @@ import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from segdistill.data import IMAGE_SUFFIXES
 from segdistill.engine import Protocol
 from segdistill.prediction.predictor import Predictor
 from segdistill.util import ImageError
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def find_images(source: str) -> list[tuple[Path, Path]]:
