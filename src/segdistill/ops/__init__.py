@@ -1,6 +1,14 @@
 """Pure tensor functions that have, or may get, a fused twin."""
 
-from segdistill.ops.checks import check_choice, check_count, check_map, check_positive, check_ratio, check_together
+from segdistill.ops.checks import (
+    check_choice,
+    check_count,
+    check_map,
+    check_not_negative,
+    check_positive,
+    check_ratio,
+    check_together,
+)
 from segdistill.ops.dense_contrast.api import Distance, Impl, Negatives, check_options, dense_contrast
 from segdistill.ops.masked_generator.api import conv3x3, masked_conv
 from segdistill.ops.precision import without_autocast, working_dtype
@@ -14,6 +22,7 @@ __all__ = [
     "check_choice",
     "check_count",
     "check_map",
+    "check_not_negative",
     "check_options",
     "check_positive",
     "check_ratio",
