@@ -174,8 +174,7 @@ def test_further_features_can_be_named_and_terms_read_them(tiny):
     recipe = tiny(
         "demo",
         "model.features={deep: backbone.blocks.2}",
-        "terms.af_dcd.on=deep",
-        "terms.af_dcd.teacher_on=layer3",
+        "terms.af_dcd.layer=[deep, layer3]",
         "terms.af_dcd.groups=8",
     )
     built = build(recipe)
@@ -184,7 +183,7 @@ def test_further_features_can_be_named_and_terms_read_them(tiny):
 
 
 def test_a_whole_term_can_be_given_as_an_override(tiny):
-    built = build(tiny("demo", "terms.af_dcd={on: layer3}", "terms.soft={loss: kd, on: logits, weight: 3.0}"))
+    built = build(tiny("demo", "terms.af_dcd={layer: layer3}", "terms.soft={loss: kd, layer: logits, weight: 3.0}"))
     assert built.distiller.losses["af_dcd"].teacher_channels == built.teacher.model.feature_channels["layer3"]
     assert built.distiller.weights["soft"] == 3.0
 
@@ -214,7 +213,10 @@ def test_scales_must_not_be_empty(tiny):
         ("terms.af_dcd.patch_size=4", r"patch_size"),
         ("terms.af_dcd.weight=1.0", r"a weight for each of mimic, contrast; got 1.0"),
         ("terms.af_dcd.weight={mimic: 1, contrasts: 2}", r"`terms.af_dcd.weight|a weight for each of mimic, contrast"),
-        ("terms.af_dcd.on=layer5", r"`on` must be 'logits' or a feature of the student; got 'layer5'. .*layer4"),
+        (
+            "terms.af_dcd.layer=layer5",
+            r"`layer` of the term 'af_dcd' must be .*a feature of the student; got 'layer5'. .*layer4",
+        ),
         ("model.name=deeplabv3_resnet81", r"got 'deeplabv3_resnet81'. Nearest names: .*deeplabv3_resnet18"),
         ("model.name=deeplab_resnet18", r"must begin with a head.*Nearest names: deeplabv3"),
         (

@@ -277,7 +277,7 @@ def test_both_terms_compose_in_a_distiller():
         return torch.nn.Sequential(torch.nn.Conv2d(3, width, 3, padding=1), torch.nn.Conv2d(width, 5, 1))
 
     teacher = Teacher(network(8), features={"deep": "0"})
-    terms = [Term("kd"), Term(SKDLoss(), on="deep"), Term(SKDAdversarialLoss(5))]
+    terms = [Term("kd"), Term(SKDLoss(), layer="deep"), Term(SKDAdversarialLoss(5))]
     distiller = Distiller(network(4), terms, features={"deep": "0"}, teacher=teacher)
     images, labels = torch.rand(2, 3, 16, 16), torch.randint(0, 5, (2, 16, 16))
     output = distiller(images, labels, teacher(images))

@@ -99,7 +99,7 @@ def test_exponents_are_numbers(recipe_file):
 def test_options_of_a_loss_stand_beside_its_weight():
     recipe = load_recipe("camvid_cpu", [*TEACHER, "terms.af_dcd.groups=8"])
     assert recipe.terms["af_dcd"].options["groups"] == 8
-    assert recipe.terms["af_dcd"].on == "layer4"
+    assert recipe.terms["af_dcd"].layer == "layer4"
 
 
 def test_kind():

@@ -32,7 +32,6 @@ class DistillationLoss(nn.Module, ABC):
             teacher's before the call. Losses that resize themselves need not.
         beside: Losses that stand beside it, with their defaults, in the published comparisons.
         variants: Further methods of a comparison: by suffix, what differs in its term.
-        equal_buffers: Names of its buffers that it keeps equal in all processes, so that nobody sends them.
 
     Example:
         >>> class Cosine(DistillationLoss):
@@ -53,7 +52,6 @@ class DistillationLoss(nn.Module, ABC):
     same_size: bool = False
     beside: tuple[str, ...] = ("kd",)
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    equal_buffers: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -69,6 +67,11 @@ class DistillationLoss(nn.Module, ABC):
     def uses_labels(self) -> bool:
         """Whether ``forward`` takes the labels."""
         return False
+
+    @property
+    def equal_buffers(self) -> tuple[str, ...]:
+        """Names of buffers that it keeps equal in all processes by itself, so that nobody sends them. Default: none."""
+        return ()
 
     def own_optimizer(self) -> torch.optim.Optimizer | None:
         """A new optimizer for parameters that learn towards another aim than the student's. Default: None."""

@@ -1,6 +1,5 @@
 """The methods of a comparison: which terms each stands for, as the losses say it."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from segdistill.losses.table import LOSSES
@@ -17,9 +16,10 @@ def methods_of(name: str) -> dict[str, Terms]:
     """
     loss = LOSSES[name]
     beside = {other: _term(other) for other in loss.beside}
-    variants: Mapping[str, Mapping[str, Any]] = {name: {}}
-    variants = variants | {f"{name}_{suffix}": changes for suffix, changes in loss.variants.items()}
-    return {method: beside | {name: _term(name) | dict(changes)} for method, changes in variants.items()}
+    methods = {name: beside | {name: _term(name)}}
+    for suffix, changes in loss.variants.items():
+        methods[f"{name}_{suffix}"] = beside | {name: _term(name) | dict(changes)}
+    return methods
 
 
 def _term(name: str) -> dict[str, Any]:
