@@ -1,7 +1,7 @@
 """What every loss promises, stated once.
 
-A test file says which promises its loss claims: a class whose name starts with ``Test`` and that stands on `Contract`, or
-on some of the promises, and says how to make a small loss and what the slow version of it returns::
+A test file says which promises its loss claims: a class called ``Test...`` that stands on `Contract`, or on some
+of the promises, and says how to make a small loss and what the slow version of it returns::
 
     class TestFitNet(Contract):
         def make(self):
@@ -147,16 +147,18 @@ class LowPrecision(Promise):
         scale: Of the maps.
         overflows: Whether the value is then beyond what float16 holds.
         parameter_types: That the loss may have.
+        exact: Options of ``make`` without which it is computed in the precision of autocast.
     """
 
     scale = 300.0
     overflows = False
     parameter_types = (torch.float32,)
+    exact = {}  # noqa: RUF012
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
     def test_low_precision_is_computed_in_float32_also_under_autocast(self, dtype):
         for parameters in self.parameter_types:
-            loss = self.make().to(parameters)
+            loss = self.make(**self.exact).to(parameters)
             other = copy.deepcopy(loss)
             student, teacher, labels = self.draw((3, 5), dtype=torch.float32)
             student, teacher = (self.scale * student).to(dtype).requires_grad_(), (self.scale * teacher).to(dtype)
@@ -226,7 +228,8 @@ class KeepsState(Promise):
     def test_a_restored_loss_goes_on_exactly(self):
         student, teacher, labels = self.draw((4, 6), dtype=torch.float32)
         loss, restored = self.make(), self.make()
-        torch.nn.ParameterList([torch.nn.init.normal_(x.detach(), std=0.1) for x in restored.parameters()])
+        for parameter in restored.parameters():
+            torch.nn.init.normal_(parameter)
         for _ in range(2):
             self.call(loss, student, teacher, labels)
         restored.load_state_dict(copy.deepcopy(loss.state_dict()))
@@ -242,14 +245,7 @@ class SaysWhatItReturns(Promise):
 
 
 class Contract(
-    EqualsSlow,
-    Gradcheck,
-    AnySize,
-    LowPrecision,
-    TeachesStudentAlone,
-    RefusesWrongMaps,
-    KeepsState,
-    SaysWhatItReturns,
+    EqualsSlow, Gradcheck, AnySize, LowPrecision, TeachesStudentAlone, RefusesWrongMaps, KeepsState, SaysWhatItReturns
 ):
     """All that every loss promises."""
 
@@ -280,13 +276,13 @@ class IgnoresPixels(Promise):
     def test_nothing_labelled_gives_a_zero_with_a_graph(self):
         student, teacher, labels = self.draw((4, 6), dtype=torch.float32)
         loss = self.make()
-        values = self.call(loss, student.requires_grad_(), teacher, torch.full_like(labels, IGNORE_INDEX))[self.labelled]
+        nothing = torch.full_like(labels, IGNORE_INDEX)
+        values = self.call(loss, student.requires_grad_(), teacher, nothing)[self.labelled]
         sum(values).backward()
         assert all(value == 0 for value in values)
         assert student.grad.abs().max() == 0
 
     def same(self):
-        """A loss with the same parameters at every call."""
         torch.manual_seed(SEED)
         return self.make()
 
