@@ -77,8 +77,8 @@ class CIRKDLoss(DistillationLoss):
 
     Args:
         student_channels: Width of the student's map. Filled in by the `Distiller`; only ``memory`` needs it.
-        teacher_channels: Likewise of the teacher's.
-        num_classes: Likewise the number of classes K.
+        teacher_channels: Width of the teacher's map; filled in too.
+        num_classes: Number of classes K; filled in too.
         temperature: Of the part ``mini_batch``; above 0.
         pool_size: As in :func:`cirkd`.
         memory: Whether there are the parts ``pixel`` and ``region``; then ``labels`` are needed.
@@ -87,7 +87,7 @@ class CIRKDLoss(DistillationLoss):
         region_memory: Class means remembered a class.
         pixel_keys: About how many remembered pixels a step compares with (``pixel_keys // num_classes + 1`` of
             each class, from the same slots).
-        region_keys: Likewise for class means.
+        region_keys: About how many remembered class means a step compares with.
         push_pixels: At most so many pixels a class and image are put into the memory.
         paper: Remember the wrong pixels, as the published code does: where it draws the n-th pixel of a class
             it stores the n-th pixel of the image.
