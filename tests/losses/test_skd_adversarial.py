@@ -134,7 +134,7 @@ def test_state_changes_in_training_mode_only_and_not_by_the_pass_that_teaches_th
         "running_mean", "running_var", "num_batches_tracked", "_u", "_v",
     }  # fmt: skip
     assert loss.discriminator.norm.num_batches_tracked == 2
-    assert changed_by(loss, lambda: loss._constant(student)) == set()
+    assert changed_by(loss, lambda: loss.score(student)) == set()
     assert changed_by(loss.eval(), lambda: loss(student, teacher)) == set()
 
 

@@ -98,7 +98,7 @@ class Distiller(nn.Module):
             self._add(term, teacher)
 
     def _add(self, term: Term, teacher: Teacher | None) -> None:
-        kind = loss_class(term)
+        kind = term.loss if isinstance(term.loss, DistillationLoss) else loss_class(term)
         name = term.name or (term.loss if isinstance(term.loss, str) else type(term.loss).__name__)
         if name in self._bound or name in ("task", "aux") or "." in name:
             raise ArgumentError(

@@ -129,7 +129,7 @@ class Loop:
         return output
 
 
-def _wrap(distiller: Distiller, accelerator: Accelerator) -> nn.Module:
+def wrap(distiller: Distiller, accelerator: Accelerator) -> nn.Module:
     """The distiller as the processes share it, without sending buffers that are equal anyway at every step."""
     if accelerator.num_processes > 1:
         losses = distiller.distillation_losses()

@@ -187,7 +187,7 @@ class SKDAdversarialLoss(DistillationLoss):
             discriminator = self._discriminator_loss(self.discriminator(real), self.discriminator(fake))
             if self.objective == "wgan-gp":
                 discriminator = discriminator + self.gradient_penalty * self._penalty(real, fake)
-            return SKDAdversarialTerms(-self._constant(student).mean(), discriminator)
+            return SKDAdversarialTerms(-self.score(student).mean(), discriminator)
 
     def _discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         if self.objective == "hinge":
@@ -204,7 +204,7 @@ class SKDAdversarialLoss(DistillationLoss):
             penalty: Tensor = (slope.flatten(1).norm(dim=1) - 1).square().mean()
         return penalty
 
-    def _constant(self, student: Tensor) -> Tensor:
+    def score(self, student: Tensor) -> Tensor:
         """Score the student's maps with copies of the discriminator's state: no gradient and no change of it."""
         frozen = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
         frozen |= {name: buffer.clone() for name, buffer in self.discriminator.named_buffers()}

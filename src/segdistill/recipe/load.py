@@ -112,7 +112,7 @@ def _sentence(location: tuple[int | str, ...], fault: Any) -> str:
         return f"`{key}` must be given."
     message = str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] == "value_error":
-        return f"`{key}`: {message}" if key else message
+        return message if message.startswith("`") or not key else f"`{key}`: {message}"
     shown = (
         fault["input"]
         if not isinstance(fault["input"], float) or math.isfinite(fault["input"])

@@ -131,6 +131,15 @@ class TermConfig(BaseModel):
             )
         return term
 
+    @field_validator("layer", mode="before")
+    @classmethod
+    def _of_names(cls, layer: Any) -> Any:
+        items = layer if isinstance(layer, list | tuple) else [layer]
+        names = [name for item in items for name in (item if isinstance(item, list | tuple) else [item])]
+        if layer is not None and not all(isinstance(name, str) for name in names):
+            raise ValueError(f"must be a name, or a list of names and of pairs of names; got {layer!r}.")
+        return layer
+
     @property
     def options(self) -> dict[str, Any]:
         """Options of the loss."""
