@@ -131,6 +131,17 @@ def test_the_maps_of_a_users_own_module_are_brought_to_one_size():
     torch.testing.assert_close(step.parts["Squared"], small.square().mean())
 
 
+def test_a_loss_returns_as_many_scalars_as_it_says():
+    class Halves(DistillationLoss):
+        parts = ("near", "far")
+
+        def forward(self, student, teacher):
+            return student.mean()
+
+    with pytest.raises(ArgumentError, match="a scalar for each of its parts, near, far; got Tensor"):
+        outputs(Term(Halves(), name="halves"))
+
+
 def test_a_layer_that_the_teacher_lacks_is_named_at_construction():
     network, teacher = pair()
     with pytest.raises(ArgumentError, match="'logits', 'aux_logits' or a feature of the teacher; got 'd'"):

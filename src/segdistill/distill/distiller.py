@@ -200,7 +200,13 @@ class Distiller(nn.Module):
                 raise ArgumentError(f"`labels` must be given for the term {name!r}; got None.")
             inputs.append(labels)
         value = loss(*inputs)
-        return dict(zip(term.weights, value if loss.parts else [value], strict=True))
+        values = value if loss.parts else (value,)
+        if not isinstance(values, tuple) or len(values) != len(term.weights):
+            raise ArgumentError(
+                f"the loss of the term {name!r} must return a scalar for each of its parts, {', '.join(loss.parts)}; "
+                f"got {type(value).__name__}."
+            )
+        return dict(zip(term.weights, values, strict=True))
 
 
 def _one_or_list(widths: list[int | None]) -> Width:
