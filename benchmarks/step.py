@@ -84,7 +84,8 @@ def our_step(image: Tensor, labels: Tensor, *, low: bool) -> Made:
         precision=torch.bfloat16 if low else None,
     )
     student = DeepLabV3("resnet18", 128).to(device, memory_format=torch.channels_last)
-    terms = [Term("kd"), Term(AfDCDLoss(*CHANNELS), {"mimic": WEIGHTS[0], "contrast": WEIGHTS[1]}, on="layer4")]
+    weight = dict(zip(("mimic", "contrast"), WEIGHTS, strict=True))
+    terms = [Term("kd"), Term(AfDCDLoss(*CHANNELS), layer="layer4", weight=weight)]
     distiller = Distiller(student, terms, teacher=teacher).to(device)
     optimizer = torch.optim.SGD(distiller.parameters(), 1e-3, momentum=0.9, weight_decay=1e-4)
     image = image.to(memory_format=torch.channels_last)

@@ -39,7 +39,7 @@ name: shapes_distilled
 teacher: {weights: RUN}
 terms:
   kd: {}
-  af_dcd: {on: layer4, weight: {mimic: 5.0, contrast: 0.1}, reduction: mean, pool_size: 1}
+  af_dcd: {layer: layer4, weight: {mimic: 5.0, contrast: 0.1}, reduction: mean, pool_size: 1}
 """
 
 

@@ -25,7 +25,7 @@ NORM: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.2
 DEEP = {"deep": "backbone.16"}  # by layer name: the last map of the backbone, in both networks
 KD = sd.Term("kd")
 AF_DCD = sd.Term(  # weighted so that no part outweighs the task loss
-    "af_dcd", on="deep", weight={"mimic": 1.0, "contrast": 0.01}, options={"reduction": "mean", "pool_size": 1}
+    "af_dcd", layer="deep", weight={"mimic": 1.0, "contrast": 0.01}, options={"reduction": "mean", "pool_size": 1}
 )
 
 

@@ -154,7 +154,7 @@ def test_every_key_of_a_recipe_is_documented():
 @pytest.mark.parametrize(("key", "field"), [*schema()], ids=lambda value: value if isinstance(value, str) else "")
 def test_documented_defaults_are_those_of_the_schema(key, field):
     text = documented_keys()[key].strip("`")
-    words = ("the file's", "empty", "the name", "by loss", "as `on`", "as `on")
+    words = ("the file's", "empty", "the name", "by loss")
     if field.is_required():
         assert text == ("the file's" if key == "name" else "required")
     elif text in words:

@@ -3,7 +3,8 @@
 Public names load on first use, so that ``import segdistill`` and command-line help do not load torch.
 """
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from segdistill.util import lazy
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         ATLoss,
         CIRKDLoss,
         CWDLoss,
+        DistillationLoss,
         DISTLoss,
         DSDLoss,
         FitNetLoss,
@@ -43,6 +45,7 @@ _HOMES = {
     "CWDLoss": "segdistill.losses",
     "DISTLoss": "segdistill.losses",
     "DSDLoss": "segdistill.losses",
+    "DistillationLoss": "segdistill.losses",
     "Distiller": "segdistill.distill",
     "FitNetLoss": "segdistill.losses",
     "IFVDLoss": "segdistill.losses",
@@ -72,6 +75,7 @@ __all__ = [
     "CWDLoss",
     "DISTLoss",
     "DSDLoss",
+    "DistillationLoss",
     "Distiller",
     "FitNetLoss",
     "IFVDLoss",
@@ -91,7 +95,14 @@ __all__ = [
     "ops",
 ]
 
-__getattr__ = lazy(__name__, _HOMES)
+_load = lazy(__name__, _HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """A public name; or the class of any other loss of the table, so that a new loss needs no line here."""
+    if name.endswith("Loss") and name not in _HOMES:
+        return getattr(importlib.import_module("segdistill.losses"), name)
+    return _load(name)
 
 
 def __dir__() -> list[str]:

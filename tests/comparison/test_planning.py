@@ -1,8 +1,7 @@
 import pytest
 
 from segdistill.comparison.planning import parse_seeds, plan
-from segdistill.losses import LOSSES
-from segdistill.recipe.methods import METHODS
+from segdistill.losses import LOSSES, METHODS
 from segdistill.util import RecipeError
 
 TEACHER = ["teacher.weights=runs/t"]
@@ -36,17 +35,18 @@ def test_settings_of_the_recipe_reach_the_methods_that_have_the_term(tmp_path):
 def test_losses_joined_by_plus_are_exactly_these(tmp_path):
     rows = recipes(planned(tmp_path, methods=["cwd+mgd"]))
     assert set(rows["cwd-mgd"].terms) == {"cwd", "mgd"}
-    assert rows["cwd-mgd"].terms["mgd"].on == "layer4"
+    assert rows["cwd-mgd"].terms["mgd"].layer == "layer4"
 
 
 def test_a_recipe_brings_methods_of_its_own_and_changes_known_ones(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text(
-        "base: demo\nmethods:\n  strong: {kd: {weight: 5.0}}\n  cwd: {cwd: {on: head, weight: 7.0}}\n", encoding="utf-8"
+        "base: demo\nmethods:\n  strong: {kd: {weight: 5.0}}\n  cwd: {cwd: {layer: head, weight: 7.0}}\n",
+        encoding="utf-8",
     )
     rows = recipes(planned(tmp_path, methods=["strong", "cwd"], recipe=str(file)))
     assert rows["strong"].terms["kd"].weight == 5.0  # although the recipe's own term says 1
-    assert (rows["cwd"].terms["cwd"].weight, rows["cwd"].terms["cwd"].on) == (7.0, "head")
+    assert (rows["cwd"].terms["cwd"].weight, rows["cwd"].terms["cwd"].layer) == (7.0, "head")
     assert rows["strong"].methods == {}
 
 

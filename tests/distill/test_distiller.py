@@ -31,7 +31,7 @@ def pair(**teacher_options):
 def test_loss_is_the_weighted_sum_of_parts_computed_by_hand():
     student, teacher = pair()
     images, labels = batch()
-    term = Term("af_dcd", on="deep", weight=WEIGHT, options=AF_DCD)
+    term = Term("af_dcd", layer="deep", weight=WEIGHT, options=AF_DCD)
     distiller = Distiller(student, [Term("kd", weight=3.0), term], features={"deep": "1"}, teacher=teacher)
     step = distiller(images, labels, teacher(images))
 
@@ -53,7 +53,7 @@ def test_loss_is_the_weighted_sum_of_parts_computed_by_hand():
 def test_gradients_reach_the_student_and_the_terms_and_never_the_teacher():
     student, teacher = pair()
     images, labels = batch()
-    term = Term("af_dcd", on="deep", weight=WEIGHT, options=AF_DCD)
+    term = Term("af_dcd", layer="deep", weight=WEIGHT, options=AF_DCD)
     distiller = Distiller(student, [term], features={"deep": "1"}, teacher=teacher)
     distiller(images, labels, teacher(images)).loss.backward()
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in distiller.parameters())
@@ -63,7 +63,7 @@ def test_gradients_reach_the_student_and_the_terms_and_never_the_teacher():
 def test_the_teacher_is_no_part_of_the_distiller_and_the_student_stays_plain():
     student, teacher = pair()
     before = copy.deepcopy(student.state_dict())
-    term = Term("af_dcd", on="deep", weight=WEIGHT, options=AF_DCD)
+    term = Term("af_dcd", layer="deep", weight=WEIGHT, options=AF_DCD)
     distiller = Distiller(student, [term], features={"deep": "1"}, teacher=teacher)
     prefixes = {name.split(".")[0] for name in distiller.state_dict()}
     assert prefixes == {"student", "losses"}
@@ -121,28 +121,26 @@ def test_num_valid_makes_shares_of_a_batch_add_up_to_the_batch():
     torch.testing.assert_close((halves[0] + halves[1]) / 2, whole)
 
 
-def test_without_the_teacher_at_construction_parameters_take_shape_at_the_first_step():
+def test_an_optimizer_holds_every_parameter_from_the_start_where_the_width_is_told():
     student, teacher = pair()
     images, labels = batch()
-    distiller = Distiller(student, [Term("af_dcd", on="deep", weight=WEIGHT, options=AF_DCD)], features={"deep": "1"})
-    optimizer = torch.optim.SGD(distiller.parameters(), lr=0.1, momentum=0.9)
-    held = [id(p) for group in optimizer.param_groups for p in group["params"]]
-    distiller(images, labels, teacher(images)).loss.backward()
+    term = Term("af_dcd", layer="deep", weight=WEIGHT, options=AF_DCD | {"teacher_channels": 8})
+    distiller = Distiller(student, [term], features={"deep": "1"})
     loss = distiller.losses["af_dcd"]
     assert isinstance(loss, AfDCDLoss)
     assert loss.align.weight.shape == (8, 4, 1, 1)
-    assert held == [id(p) for p in distiller.parameters()]
+    optimizer = torch.optim.SGD(distiller.parameters(), lr=0.1, momentum=0.9)
+    distiller(images, labels, teacher(images)).loss.backward()
     before = loss.align.weight.detach().clone()
     optimizer.step()
     assert not torch.equal(loss.align.weight, before)
-    distiller(images, labels, teacher(images))
 
 
 def test_a_users_own_loss_module_and_two_terms_of_one_kind():
     student, _ = pair()
     images, labels = batch()
     twin = Teacher(network(4), features={"deep": "0"})
-    terms = [Term("kd", options={"temperature": 4.0}, name="warm"), Term("kd"), Term(Squared(), on="deep")]
+    terms = [Term("kd", options={"temperature": 4.0}, name="warm"), Term("kd"), Term(Squared(), layer="deep")]
     distiller = Distiller(student, terms, features={"deep": "0"}, teacher=twin)
     step = distiller(images, labels, twin(images))
     assert set(step.parts) == {"task", "warm", "kd", "Squared"}
@@ -150,8 +148,6 @@ def test_a_users_own_loss_module_and_two_terms_of_one_kind():
 
 
 class Squared(nn.Module):
-    on = "features"
-
     def forward(self, student, teacher):
         return (student - teacher).square().mean()
 
@@ -171,15 +167,18 @@ def test_labels_go_to_losses_that_ask_for_them():
     [
         ([Term("af_dcb")], "got 'af_dcb'. Nearest names: af_dcd"),
         (
-            [Term("af_dcd", on="deep", weight=1.0, options={"groups": 4})],
+            [Term("af_dcd", layer="deep", weight=1.0, options={"groups": 4})],
             "a weight for each of mimic, contrast; got 1.0",
         ),
-        ([Term("af_dcd", on="deep", weight={"mimik": 1.0}, options={"groups": 4})], "a weight for each of mimic"),
+        ([Term("af_dcd", layer="deep", weight={"mimik": 1.0}, options={"groups": 4})], "a weight for each of mimic"),
         ([Term("kd", weight={"a": 1.0})], "must be one number"),
         ([Term("kd", options={"temprature": 1.0})], "no option 'temprature'. Nearest names: temperature"),
-        ([Term("af_dcd", on="dep", weight=WEIGHT)], "got 'dep'. Nearest names: deep"),
-        ([Term("af_dcd", weight=WEIGHT)], "must name a feature"),
-        ([Term("af_dcd", on="deep", weight=WEIGHT, options={"groups": 3})], "groups"),
+        ([Term("af_dcd", layer="dep", weight=WEIGHT)], "got 'dep'. Nearest names: deep"),
+        (
+            [Term("af_dcd", weight=WEIGHT)],
+            "a feature of the student; got 'layer4'.*Known names: deep, logits.*or give `layer=`",
+        ),
+        ([Term("af_dcd", layer="deep", weight=WEIGHT, options={"groups": 3})], "groups"),
         ([Term("kd"), Term("kd")], "must be new"),
         ([Term("kd", name="a.b")], "without dots"),
     ],
@@ -199,7 +198,8 @@ def test_other_classes_are_refused_at_construction():
 def test_a_missing_teacher_or_feature_is_named_at_the_step():
     student, teacher = pair()
     images, labels = batch()
-    distiller = Distiller(student, [Term("af_dcd", on="deep", weight=WEIGHT, options=AF_DCD)], features={"deep": "1"})
+    term = Term("af_dcd", layer="deep", weight=WEIGHT, options=AF_DCD)
+    distiller = Distiller(student, [term], features={"deep": "1"}, teacher=teacher)
     with pytest.raises(ValueError, match="Pass `teacher\\(images\\)`"):
         distiller(images, labels)
     with pytest.raises(ValueError, match="reads 'deep' from the teacher"):
@@ -210,7 +210,7 @@ def test_a_missing_teacher_or_feature_is_named_at_the_step():
 def test_compiled_and_autocast_steps_agree_with_eager():
     student, teacher = pair()
     images, labels = batch()
-    term = Term("af_dcd", on="deep", weight=WEIGHT, options=AF_DCD)
+    term = Term("af_dcd", layer="deep", weight=WEIGHT, options=AF_DCD)
     distiller = Distiller(student, [Term("kd"), term], features={"deep": "1"}, teacher=teacher)
     eager = distiller(images, labels, teacher(images))
     compiled = torch.compile(distiller, backend="eager")(images, labels, teacher(images))
@@ -224,7 +224,7 @@ def test_compiled_and_autocast_steps_agree_with_eager():
 def test_the_distiller_can_be_copied_and_its_state_restored():
     student, teacher = pair()
     images, labels = batch()
-    term = Term("af_dcd", on="deep", weight=WEIGHT, options=AF_DCD)
+    term = Term("af_dcd", layer="deep", weight=WEIGHT, options=AF_DCD)
     distiller = Distiller(student, [term], features={"deep": "1"}, teacher=teacher)
     other = Distiller(network(4), [term], features={"deep": "1"}, teacher=teacher)
     other.load_state_dict(distiller.state_dict())
@@ -232,21 +232,14 @@ def test_the_distiller_can_be_copied_and_its_state_restored():
     copy.deepcopy(distiller)
 
 
-def test_parameters_that_depend_on_unknown_widths_are_asked_for():
-    student, teacher = pair()
-    images, labels = batch()
-    distiller = Distiller(student, [Term("cwd", on="deep", weight=1.0)], features={"deep": "1"})
-    with pytest.raises(ValueError, match=r"'cwd' depend on widths that are known only now\. Give `teacher=`"):
-        distiller(images, labels, teacher(images))
-    known = Distiller(student, [Term("cwd", on="deep")], features={"deep": "1"}, teacher=teacher)
-    assert known(images, labels, teacher(images)).parts["cwd"] > 0
-    assert known.weights["cwd"] == 3.0
-
-
 def test_a_weight_that_is_not_given_is_the_published_one():
     student, teacher = pair()
-    terms = [Term("kd"), Term("af_dcd", on="deep", options={"groups": 4, "reduction": "mean"}),
-             Term(torch.nn.MSELoss(), on="logits", name="mine")]  # fmt: skip
+    terms = [Term("kd"), Term("af_dcd", layer="deep", options={"groups": 4, "reduction": "mean"}),
+             Term(torch.nn.MSELoss(), layer="logits", name="mine")]  # fmt: skip
     weights = Distiller(student, terms, features={"deep": "1"}, teacher=teacher).weights
     assert weights["af_dcd.mimic"] == 33.6
     assert weights["kd"] == weights["mine"] == 1.0
+    known = Distiller(student, [Term("cwd", layer="deep")], features={"deep": "1"}, teacher=teacher)
+    images, labels = batch()
+    assert known(images, labels, teacher(images)).parts["cwd"] > 0
+    assert known.weights["cwd"] == 3.0

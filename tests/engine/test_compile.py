@@ -42,7 +42,7 @@ def make_loop(*, compiled, device="cpu", precision=torch.float32):
     if compiled:
         student.compile()
     teacher = Teacher(Net(8), fold_bn=True, compile=compiled, precision=precision, **options).to(device)
-    terms = [Term("kd"), Term("fitnet", on="deep", weight=1.0), Term("at", on="low", weight=1.0)]
+    terms = [Term("kd"), Term("fitnet", layer="deep", weight=1.0), Term("at", layer="low", weight=1.0)]
     distiller = Distiller(student, terms, teacher=teacher, **options).to(device)
     optimizers = make_optimizers(distiller, name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-3)
     plan = Plan(iterations=9, seed=0, lr=lambda step: 0.1, batch_size=2, precision=precision)

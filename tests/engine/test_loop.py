@@ -41,7 +41,7 @@ class Run:
         torch.manual_seed(0)
         self.folder = folder
         self.teacher = Teacher(network(4), features={"deep": "2"})
-        term = Term("af_dcd", on="deep", weight={"mimic": 0.5, "contrast": 0.1}, options=AF_DCD)
+        term = Term("af_dcd", layer="deep", weight={"mimic": 0.5, "contrast": 0.1}, options=AF_DCD)
         self.distiller = Distiller(network(4), [Term("kd"), term], features={"deep": "2"}, teacher=self.teacher)
         self.optimizer = make_optimizer(
             self.distiller.parameters(), name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-4
@@ -193,7 +193,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(tmp_path):
     results = []
     for accumulate in (1, 4):
         run = Run(tmp_path / str(accumulate), accumulate=accumulate, freeze_bn=True, iterations=2, lr=lambda step: 0.1)
-        term = Term("af_dcd", on="deep", weight={"mimic": 0.5, "contrast": 0.1}, options=AF_DCD | {"mask": "centre"})
+        term = Term("af_dcd", layer="deep", weight={"mimic": 0.5, "contrast": 0.1}, options=AF_DCD | {"mask": "centre"})
         torch.manual_seed(0)
         student = network(4)
         student[3] = nn.Identity()
@@ -222,7 +222,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_term_and_step(tmp_pat
             return (student - teacher).square().mean() * (value if self.calls == 5 else 1.0)
 
     run.distiller = Distiller(
-        network(4), [Term("kd"), Term(Breaks(), on="deep")], features={"deep": "2"}, teacher=run.teacher
+        network(4), [Term("kd"), Term(Breaks(), layer="deep")], features={"deep": "2"}, teacher=run.teacher
     )
     run.optimizer = make_optimizer(run.distiller.parameters(), name="sgd", lr=0.01, momentum=0.9, weight_decay=0)
     with pytest.raises(NotFiniteError, match=r"`Breaks` is not finite at step 5\. The last good checkpoint is kept"):
@@ -272,7 +272,7 @@ def test_channels_last_reaches_every_map(name, precision):
     options = {"output_stride": 16, "mean": [0.5] * 3, "std": [0.2] * 3, "bgr": True}
     student, big = (create_network(name, num_classes=CLASSES, options=options) for _ in range(2))
     teacher = Teacher(big, precision=precision, fold_bn=True)
-    terms = [Term("kd"), Term("cwd", on="layer4"), Term("fitnet", on="layer3", weight=1.0)]
+    terms = [Term("kd"), Term("cwd", layer="layer4"), Term("fitnet", layer="layer3", weight=1.0)]
     distiller = Distiller(student, terms, teacher=teacher)
     strayed, seen = [], 0
 

@@ -89,7 +89,7 @@ def test_weights_gradients_and_optimizer_state_are_counted():
     ("override", "problem"),
     [
         ("model.features={deep: backbone.blcks.2}", "must name a feature or a layer of the student"),
-        ("terms.af_dcd.on=layer5", "`on` must be 'logits' or a feature of the student; got 'layer5'"),
+        ("terms.af_dcd.layer=layer5", "'logits', 'aux_logits' or a feature of the student; got 'layer5'"),
         ("teacher.features={deep: backbone.blcks.2}", "must name a feature or a layer of the teacher"),
         ("terms.af_dcd.groups=5", "groups"),
         ("terms.kdd={weight: 1.0}", "must name a loss; got 'kdd'"),

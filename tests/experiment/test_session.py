@@ -131,8 +131,8 @@ def test_the_optimizer_has_student_and_terms_and_not_the_teacher(tiny):
 def test_a_students_preprocessing_is_that_of_the_recipe(tiny):
     built = build(tiny("demo_student", "model.mean=[0.1,0.2,0.3]", "model.std=[0.5,0.5,0.25]"))
     assert built.distiller.student.preprocessing == Preprocessing((0.1, 0.2, 0.3), (0.5, 0.5, 0.25))
-    assert built.distiller.tapped.normalise.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
-    assert built.distiller.tapped.normalise.std.flatten().tolist() == [0.5, 0.5, 0.25]
+    assert built.distiller.network.feed.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert built.distiller.network.feed.std.flatten().tolist() == [0.5, 0.5, 0.25]
 
 
 def test_unlabelled_images_join_the_training_set(tiny, tmp_path):
@@ -174,17 +174,16 @@ def test_further_features_can_be_named_and_terms_read_them(tiny):
     recipe = tiny(
         "demo",
         "model.features={deep: backbone.blocks.2}",
-        "terms.af_dcd.on=deep",
-        "terms.af_dcd.teacher_on=layer3",
+        "terms.af_dcd.layer=[deep, layer3]",
         "terms.af_dcd.groups=8",
     )
     built = build(recipe)
-    assert {"layer1", "layer4", "head", "deep"} <= set(built.distiller.tapped.taps)
+    assert {"layer1", "layer4", "head", "deep"} <= set(built.distiller.network.taps)
     assert built.distiller.losses["af_dcd"].teacher_channels == built.teacher.network.channels["layer3"]
 
 
 def test_a_whole_term_can_be_given_as_an_override(tiny):
-    built = build(tiny("demo", "terms.af_dcd={on: layer3}", "terms.soft={loss: kd, on: logits, weight: 3.0}"))
+    built = build(tiny("demo", "terms.af_dcd={layer: layer3}", "terms.soft={loss: kd, layer: logits, weight: 3.0}"))
     assert built.distiller.losses["af_dcd"].teacher_channels == built.teacher.network.channels["layer3"]
     assert built.distiller.weights["soft"] == 3.0
 
@@ -214,7 +213,10 @@ def test_scales_must_not_be_empty(tiny):
         ("terms.af_dcd.patch_size=4", r"patch_size"),
         ("terms.af_dcd.weight=1.0", r"a weight for each of mimic, contrast; got 1.0"),
         ("terms.af_dcd.weight={mimic: 1, contrasts: 2}", r"`terms.af_dcd.weight|a weight for each of mimic, contrast"),
-        ("terms.af_dcd.on=layer5", r"`on` must be 'logits' or a feature of the student; got 'layer5'. .*layer4"),
+        (
+            "terms.af_dcd.layer=layer5",
+            r"`layer` of the term 'af_dcd' must be .*a feature of the student; got 'layer5'. .*layer4",
+        ),
         ("model.name=deeplabv3_resnet81", r"got 'deeplabv3_resnet81'. Nearest names: .*deeplabv3_resnet18"),
         ("model.name=deeplab_resnet18", r"must begin with a head.*Nearest names: deeplabv3"),
         (

@@ -176,9 +176,9 @@ def test_a_run_stopped_by_a_signal_and_resumed_ends_as_if_it_had_not_been(teache
 
 STATEFUL = [
     "terms.af_dcd=null", "train.grad_norms_every=2",
-    "terms.cirkd={on: head, memory: true, pixel_memory: 50, region_memory: 20, pixel_keys: 40, region_keys: 16}",
+    "terms.cirkd={layer: head, memory: true, pixel_memory: 50, region_memory: 20, pixel_keys: 40, region_keys: 16}",
     "terms.maskd={token_steps: 5, num_masks: 2}", "terms.skd_adversarial={lr: 0.01}",
-    "terms.acam={on: head, num_masks: 3}",
+    "terms.acam={layer: head, num_masks: 3}",
 ]  # fmt: skip
 
 

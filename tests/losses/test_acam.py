@@ -2,12 +2,24 @@ import re
 
 import pytest
 import torch
+from tests.losses.contract import Contract
 from tests.reference.acam import acam_by_loops
 
 from segdistill.losses.acam import ACAMLoss
 from segdistill.losses.common.dice import dice_overlap
 
 torch.set_num_threads(1)
+
+
+class TestACAM(Contract):
+    fixed = True
+    untaught = ("key.bias",)  # it moves all similarities of a query alike, which a softmax does not see
+
+    def make(self):
+        return ACAMLoss(3, 4, num_masks=5)
+
+    def slow(self, loss, student, teacher, labels):
+        return acam_by_loops(student.flatten(2), teacher.flatten(2), loss.state_dict())
 
 
 def draw(*shape, channels=4, dtype=torch.float64):
@@ -23,13 +35,6 @@ def test_equals_the_loops(shape, channels):
     loss, student, teacher = draw(*shape, channels=channels)
     expected = acam_by_loops(student.flatten(2), teacher.flatten(2), loss.state_dict())
     assert [value.item() for value in loss(student, teacher)] == pytest.approx(expected, rel=1e-10)
-
-
-@pytest.mark.parametrize("part", range(3))
-def test_gradcheck(part):
-    loss, student, teacher = draw(1, 2, 3)
-    inputs = (student.requires_grad_(), *loss.parameters())
-    assert torch.autograd.gradcheck(lambda x, *_: loss(x, teacher)[part], inputs)
 
 
 def test_errors_vanish_where_the_aligned_student_is_the_teacher():
@@ -87,34 +92,6 @@ def test_overlap_is_one_for_equal_masks_and_zero_for_disjoint_or_single_ones():
     assert dice_overlap(torch.zeros(1, 3, 4)).item() == 0
 
 
-def test_student_maps_of_another_size_are_resized_bilinearly():
-    loss, student, teacher = draw(1, 6, 9)
-    small = student[:, :, :3, :4]
-    resized = torch.nn.functional.interpolate(small, size=(6, 9), mode="bilinear", align_corners=False)
-    torch.testing.assert_close(loss(small, teacher), loss(resized, teacher))
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_low_precision_is_computed_in_float32_also_under_autocast(dtype):
-    loss, student, teacher = draw(2, 3, 4, dtype=torch.float32)
-    student, teacher = (300 * student).to(dtype).requires_grad_(), (300 * teacher).to(dtype)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        values = loss(student, teacher)
-    assert {value.dtype for value in values} == {torch.float32}
-    torch.testing.assert_close(values, loss(student.float(), teacher.float()), rtol=0, atol=0)
-    sum(values).backward()
-    assert all(x.grad.isfinite().all() for x in (student, *loss.parameters()))
-
-
-def test_gradients_reach_student_and_parameters_but_not_the_teacher():
-    loss, student, teacher = draw(2, 3, 4)
-    sum(loss(student.requires_grad_(), teacher.requires_grad_())).backward()
-    assert teacher.grad is None
-    # A bias of the keys moves all similarities of a query alike, which a softmax does not see.
-    parameters = [x for name, x in loss.named_parameters() if name != "key.bias"]
-    assert all(x.grad.abs().max() > 0 for x in (student, *parameters))
-
-
 def test_training_lowers_the_errors_and_the_overlap():
     loss, student, teacher = draw(1, 4, 4, dtype=torch.float32)
     optimizer = torch.optim.SGD(loss.parameters(), lr=0.2)
@@ -131,9 +108,6 @@ def test_training_lowers_the_errors_and_the_overlap():
     [
         (lambda x: ACAMLoss(0, 4), "`student_channels` must be an integer of at least 1; got 0."),
         (lambda x: ACAMLoss(4, 4, num_masks=0), "`num_masks` must be an integer of at least 1; got 0."),
-        (lambda x: ACAMLoss(3, 5)(x, x), "`student` must have 3 channels; got 5"),
-        (lambda x: ACAMLoss(5, 3)(x, x), "`teacher` must have 3 channels; got 5"),
-        (lambda x: ACAMLoss(5, 5)(x, x[:1]), "got batches of 2 and 1"),
     ],
 )
 def test_errors_are_sentences(call, sentence):

@@ -13,6 +13,7 @@ from segdistill.distill.term import Term
 from segdistill.engine.meter import Meter
 from segdistill.engine.optim import make_optimizers
 from segdistill.engine.step import Loop, Plan
+from segdistill.losses.base import DistillationLoss
 from segdistill.measure.split import split_step
 from segdistill.networks.teacher import Teacher
 from segdistill.types import IGNORE_INDEX, Batch, SegOutput
@@ -40,10 +41,10 @@ class Verdict(NamedTuple):
     judge: Tensor
 
 
-class Judge(nn.Module):
+class Judge(DistillationLoss):
     """A loss with parameters of its own, which learn apart from the student's."""
 
-    on, parts, uses_labels = "features", ("fool", "judge"), False
+    title, layer, parts = "Judge", "low", ("fool", "judge")
 
     def __init__(self, student_channels, teacher_channels):
         super().__init__()
@@ -84,8 +85,8 @@ def kd_alone():
 def many():
     return [
         Term("kd"),
-        Term(Judge(4, 6), on="low", name="judge", weight={"fool": 0.5, "judge": 1.0}),
-        Term("af_dcd", on="high", weight={"mimic": 0.2, "contrast": 0.1},
+        Term(Judge(4, 6), layer="low", name="judge", weight={"fool": 0.5, "judge": 1.0}),
+        Term("af_dcd", layer="high", weight={"mimic": 0.2, "contrast": 0.1},
              options={"groups": 2, "pool_size": 1, "reduction": "mean", "patch_size": (2, 2)}),
     ]  # fmt: skip
 

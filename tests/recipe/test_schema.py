@@ -99,7 +99,7 @@ def test_exponents_are_numbers(recipe_file):
 def test_options_of_a_loss_stand_beside_its_weight():
     recipe = load_recipe("camvid_cpu", [*TEACHER, "terms.af_dcd.groups=8"])
     assert recipe.terms["af_dcd"].options["groups"] == 8
-    assert recipe.terms["af_dcd"].on == "layer4"
+    assert recipe.terms["af_dcd"].layer == "layer4"
 
 
 def test_kind():
@@ -167,3 +167,31 @@ def test_a_recipe_cannot_be_changed():
     assert isinstance(recipe, Recipe)
     with pytest.raises(ValueError, match="frozen"):
         recipe.seed = 3
+
+
+@pytest.mark.parametrize(
+    "term", ["terms.af_dcd={on: layer3}", "terms.af_dcd.on=layer3", "terms.af_dcd.teacher_on=layer3"]
+)
+def test_the_old_keys_of_a_term_end_in_a_sentence_that_says_the_new_one(term):
+    with pytest.raises(RecipeError, match=r"`terms.af_dcd`: a term has no keys `on` .* Write `layer: NAME`"):
+        load_recipe("demo", ["teacher.weights=RUN", term])
+
+
+def test_a_file_with_an_old_key_does_too(tmp_path):
+    (tmp_path / "old.yaml").write_text("base: demo\nmethods:\n  mine: {cwd: {on: head}}\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"`methods.mine.cwd`: a term has no keys `on`"):
+        load_recipe(tmp_path / "old.yaml", ["teacher.weights=RUN"])
+
+
+@pytest.mark.parametrize(
+    ("text", "layer"),
+    [("head", "head"), ("[a,b]", ["a", "b"]), ("[a,[b,c]]", ["a", ["b", "c"]]), ("null", None)],
+)
+def test_the_layer_of_a_term_is_what_python_takes(text, layer):
+    assert load_recipe("demo", ["teacher.weights=RUN", f"terms.af_dcd.layer={text}"]).terms["af_dcd"].layer == layer
+
+
+@pytest.mark.parametrize("text", ["5", "{a: b}", "[[a,b],3]"])
+def test_another_layer_is_refused_in_one_sentence(text):
+    with pytest.raises(RecipeError, match=r"demo: `terms.af_dcd.layer`: must be a name, or a list .*; got [^;]*\.$"):
+        load_recipe("demo", ["teacher.weights=RUN", f"terms.af_dcd.layer={text}"])

@@ -5,7 +5,18 @@ from torch import Tensor
 
 def mgd_by_loops(student: Tensor, teacher: Tensor, keep: Tensor, parameters: dict[str, Tensor]) -> float:
     total = 0.0
-    for b in range(len(teacher)):
+    for b, x in enumerate(generate_by_loops(student, keep, parameters)):
+        for c, plane in enumerate(x):
+            for i, row in enumerate(plane):
+                for j, value in enumerate(row):
+                    total += (value - teacher[b, c, i, j].item()) ** 2
+    return total / len(teacher)
+
+
+def generate_by_loops(student: Tensor, keep: Tensor, parameters: dict[str, Tensor]) -> list[list[list[list[float]]]]:
+    """``[b][c][y][x]`` of the plain generator."""
+    images = []
+    for b in range(len(student)):
         x = _convolve(student[b].tolist(), parameters["align.weight"], parameters["align.bias"])
         x = [
             [[value * keep[b, 0, i, j].item() for j, value in enumerate(row)] for i, row in enumerate(plane)]
@@ -14,11 +25,8 @@ def mgd_by_loops(student: Tensor, teacher: Tensor, keep: Tensor, parameters: dic
         x = _convolve(x, parameters["generator.conv1.weight"], parameters["generator.conv1.bias"])
         x = [[[max(value, 0.0) for value in row] for row in plane] for plane in x]
         x = _convolve(x, parameters["generator.conv2.weight"], parameters["generator.conv2.bias"])
-        for c, plane in enumerate(x):
-            for i, row in enumerate(plane):
-                for j, value in enumerate(row):
-                    total += (value - teacher[b, c, i, j].item()) ** 2
-    return total / len(teacher)
+        images.append(x)
+    return images
 
 
 def _convolve(planes: list[list[list[float]]], weight: Tensor, bias: Tensor) -> list[list[list[float]]]:

@@ -159,7 +159,7 @@ def compare(
     """Methods x seeds x settings on one teacher: which helps, by how much, at what cost. Repeats nothing."""
     from segdistill.comparison import finish_all, forget_failures, parse_seeds, plan, run_workers, set_up
     from segdistill.engine import Stopped
-    from segdistill.recipe import METHODS
+    from segdistill.losses import METHODS
     from segdistill.util import RecipeError
 
     place = folder or Path("runs/compare") / Path(recipe).stem
@@ -329,9 +329,9 @@ def profile(
 def list_all() -> None:
     """Recipes, models, data sets, losses and methods of a comparison."""
     from segdistill.data import DATASETS
-    from segdistill.losses import LOSSES
+    from segdistill.losses import LOSSES, METHODS
     from segdistill.networks import list_networks
-    from segdistill.recipe import METHODS, load_recipe, recipe_names
+    from segdistill.recipe import load_recipe, recipe_names
 
     columns = Column("name", no_wrap=True), Column("description")
     table = Table(*columns, title="recipes", show_header=False, title_justify="left", box=None)

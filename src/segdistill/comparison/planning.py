@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
+from segdistill.losses import METHODS
 from segdistill.recipe import Recipe, change_recipe, load_recipe, method_terms
 from segdistill.util import RecipeError, nearest
 
@@ -154,7 +155,7 @@ def _plan_teacher(
 
 def _variants(method: str, shared: Recipe, vary: Sequence[tuple[str, list[str]]]) -> Iterator[Variant]:
     """One method with every combination of the varied settings that concern it."""
-    terms = method_terms(method, shared)
+    terms = method_terms(method, shared, METHODS)
     concerned = [(key, values) for key, values in vary if not key.startswith("terms.") or key.split(".")[1] in terms]
     for chosen in itertools.product(*(values for _, values in concerned)):
         settings = dict(zip((key for key, _ in concerned), chosen, strict=True))

@@ -7,16 +7,31 @@ which is removed right after it, so that the student stays a plain network.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
 
-from segdistill.distill.term import BoundTerm, Term, check_classes, loss_class, make_loss, part_weights, unsized_twin
+from segdistill.distill.inputs import check_images, check_labels, check_teacher_output, class_numbers
+from segdistill.distill.term import (
+    BoundTerm,
+    Term,
+    Width,
+    as_terms,
+    check_classes,
+    layer_pairs,
+    loss_class,
+    make_loss,
+    part_weights,
+)
+from segdistill.losses import DistillationLoss, Maps, match_size
 from segdistill.networks import LogitsOf, Network, Teacher, as_network, resize_logits
 from segdistill.types import IGNORE_INDEX, SegOutput, StepOutput
 from segdistill.util import ArgumentError, nearest
+
+LOGITS = ("logits", "aux_logits")
+"""Layers that are no features."""
 
 
 class Distiller(nn.Module):
@@ -27,15 +42,16 @@ class Distiller(nn.Module):
 
     Args:
         student: Any network, plain or a `Network`. It stays as it is and is at hand as ``distiller.student``.
-        terms: Distillation losses. Empty: the student is trained alone, and no teacher is needed.
+        terms: Distillation losses; the name of a loss stands for ``Term(name)``. Empty: the student is trained alone,
+            and no teacher is needed.
         features: As in `Teacher`, for the student.
         logits: As in `Teacher`.
         mean: As in `Teacher`; None if your images are normalised already.
         std: As in `Teacher`.
         bgr: As in `Teacher`.
         teacher: Read at construction for its widths, so that every name and shape is checked at once; it
-            does not become a part of the distiller. Without it, parameters of terms that depend on the
-            teacher's width take shape at the first step.
+            does not become a part of the distiller. Without it, a loss whose parameters depend on the teacher's
+            width needs that width in the ``options`` of its term.
         aux_weight: Weight of the auxiliary cross-entropy, where the student has such logits. Default 0.4.
 
     Raises:
@@ -45,7 +61,7 @@ class Distiller(nn.Module):
         >>> student = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 5, 1))
         >>> big = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 5, 1))
         >>> teacher = Teacher(big, features={"deep": "0"})
-        >>> mimic = Term("af_dcd", on="deep", weight={"mimic": 1.0, "contrast": 0.1},
+        >>> mimic = Term("af_dcd", layer="deep", weight={"mimic": 1.0, "contrast": 0.1},
         ...              options={"groups": 2, "pool_size": 1, "reduction": "mean"})
         >>> distiller = Distiller(student, terms=[Term("kd"), mimic], features={"deep": "0"}, teacher=teacher)
         >>> images, labels = torch.rand(2, 3, 16, 16), torch.randint(0, 5, (2, 16, 16))
@@ -56,7 +72,7 @@ class Distiller(nn.Module):
     def __init__(
         self,
         student: nn.Module,
-        terms: Sequence[Term] = (),
+        terms: Term | str | Sequence[Term | str] = (),
         *,
         features: Mapping[str, str] | Sequence[str] | None = None,
         logits: LogitsOf | None = None,
@@ -67,6 +83,10 @@ class Distiller(nn.Module):
         aux_weight: float = 0.4,
     ) -> None:
         super().__init__()
+        if teacher is not None and not isinstance(teacher, Teacher):
+            raise ArgumentError(
+                f"`teacher` must be a Teacher; got {type(teacher).__name__}. Wrap the network: Teacher(network)."
+            )
         self.network = as_network(
             student, role="student", features=features, logits=logits, mean=mean, std=std, bgr=bgr
         )
@@ -74,35 +94,41 @@ class Distiller(nn.Module):
         self.aux_weight = aux_weight
         self.losses = nn.ModuleDict()
         self._bound: dict[str, BoundTerm] = {}
-        self._unsized: dict[str, Term] = {}
-        for term in terms:
+        for term in as_terms(terms):
             self._add(term, teacher)
 
     def _add(self, term: Term, teacher: Teacher | None) -> None:
-        kind = loss_class(term)
-        name = term.name or (term.loss if isinstance(term.loss, str) else kind.__name__)
+        kind = term.loss if isinstance(term.loss, DistillationLoss) else loss_class(term)
+        name = term.name or (term.loss if isinstance(term.loss, str) else type(term.loss).__name__)
         if name in self._bound or name in ("task", "aux") or "." in name:
             raise ArgumentError(
                 f"`name` of a term must be new and without dots; got {name!r}. Give `name=` to the term."
             )
-        field = term.on or ("logits" if getattr(kind, "on", "logits") == "logits" else None)
-        if field is None:
-            raise ArgumentError(
-                f"`on` of the term {name!r} must name a feature of `features=`; got None. "
-                f"{nearest('', self.network.taps)}"
-            )
-        teacher_field = term.teacher_on or field
-        student_channels = _width(self.network, field)
-        teacher_channels = None if teacher is None else _width(teacher.network, teacher_field)
-        loss = make_loss(term, kind, name, _sizes(student_channels, teacher_channels, self.network.num_classes))
-        if loss is None:
-            self._unsized[name] = term
-            loss = unsized_twin(term, kind, name)
-        weights = part_weights(term, loss, name)
+        layers = layer_pairs(kind.layer if term.layer is None else term.layer, several=kind.several, term=name)
+        known = [self._widths(name, pair, teacher) for pair in layers]
+        student_channels, teacher_channels = (_one_or_list([pair[role] for pair in known]) for role in (0, 1))
+        sizes: dict[str, Width] = {
+            "student_channels": student_channels,
+            "teacher_channels": teacher_channels,
+            "num_classes": self.network.num_classes,
+        }
+        loss = make_loss(term, name, sizes)
+        self._bound[name] = BoundTerm(layers, part_weights(term, loss, name))
         self.losses[name] = loss
-        self._bound[name] = BoundTerm(field, teacher_field, weights, bool(getattr(loss, "uses_labels", False)))
-        if field == "logits" == teacher_field and None not in (student_channels, teacher_channels):
-            check_classes(name, student_channels, teacher_channels)
+
+    def _widths(self, name: str, layers: tuple[str, str], teacher: Teacher | None) -> tuple[int | None, int | None]:
+        """Channels of the student's and of the teacher's map; None where nobody knows yet."""
+        student = _width(self.network, layers[0], name)
+        both_logits = all(layer in LOGITS for layer in layers)
+        if teacher is None:
+            return student, student if both_logits else None
+        if both_logits:
+            check_classes(name, student, teacher.network.num_classes)
+        return student, _width(teacher.network, layers[1], name)
+
+    def distillation_losses(self) -> dict[str, DistillationLoss]:
+        """The losses by the names of their terms, as what they are; ``losses`` holds the same modules."""
+        return cast(dict[str, DistillationLoss], dict(self.losses.items()))
 
     @property
     def student(self) -> nn.Module:
@@ -127,18 +153,24 @@ class Distiller(nn.Module):
 
         Args:
             images: (B, 3, H, W), RGB in [0, 1], or normalised already if ``mean`` and ``std`` are None.
-            labels: (B, H, W) int64; None to learn from the teacher alone.
+            labels: (B, H, W) or (B, 1, H, W), integers of any type; None to learn from the teacher alone.
             teacher_output: What the teacher said to the same images; needed if there are terms.
             num_valid: Scalar, how many labelled pixels the task loss is divided by. Default: those in
                 ``labels``. A loop over several processes or micro-batches gives the mean count over all of
                 them, so that the average of their gradients is that of the whole batch.
 
         Raises:
-            ValueError: If a term has no teacher output or the teacher's output has no such field.
+            ValueError: If images or labels are of a wrong type or shape, a term has no teacher output, or an output
+                has no such layer. Labels that are no classes are found on the CPU alone: a GPU would have to wait.
         """
+        check_images(images)
+        labels = class_numbers(labels, images)
+        check_teacher_output(teacher_output)
+
         output: SegOutput = self.network(images)
         parts: dict[str, Tensor] = {}
         if labels is not None:
+            check_labels(labels, output.logits.shape[1])
             parts["task"] = _cross_entropy(output.logits, labels, num_valid)
             if output.aux_logits is not None and self.aux_weight:
                 parts["aux"] = _cross_entropy(output.aux_logits, labels, num_valid)
@@ -162,69 +194,59 @@ class Distiller(nn.Module):
             raise ArgumentError(
                 f"`teacher_output` must be given for the term {name!r}; got None. Pass `teacher(images)`."
             )
-        inputs = [
-            _field(student, term.student_field, name, "student"),
-            _field(teacher, term.teacher_field, name, "teacher").detach(),
-        ]
-        if name in self._unsized:
-            self._size(name, _sizes(inputs[0].shape[1], inputs[1].shape[1], student.logits.shape[1]), student.logits)
-        if term.uses_labels:
+        loss = self.distillation_losses()[name]
+        students = [_map(student, layer, name, "student") for layer, _ in term.layers]
+        teachers = [_map(teacher, layer, name, "teacher").detach() for _, layer in term.layers]
+        if loss.same_size:
+            students = [match_size(s, t) for s, t in zip(students, teachers, strict=True)]
+        inputs: list[Maps] = [students, teachers] if len(term.layers) > 1 else [students[0], teachers[0]]
+        if loss.uses_labels:
             if labels is None:
                 raise ArgumentError(f"`labels` must be given for the term {name!r}; got None.")
             inputs.append(labels)
-        value = self.losses[name](*inputs)
-        values = value._asdict() if hasattr(value, "_asdict") else {"": value}
-        return {f"{name}.{part}" if part else name: scalar for part, scalar in values.items()}
-
-    def _size(self, name: str, sizes: dict[str, int | None], like: Tensor) -> None:
-        """Give the parameters of a term their shapes, in place: an optimizer may hold them already."""
-        term = self._unsized.pop(name)
-        loss = make_loss(term, loss_class(term), name, sizes)
-        assert loss is not None
-        waiting = dict(self.losses[name].named_parameters())
-        if waiting.keys() != dict(loss.named_parameters()).keys():
+        value = loss(*inputs)
+        values = value if loss.parts else (value,)
+        if not isinstance(values, tuple) or len(values) != len(term.weights):
             raise ArgumentError(
-                f"the parameters of the term {name!r} depend on widths that are known only now. Give `teacher=` to the "
-                "Distiller, or the widths as `options` of the term."
+                f"the loss of the term {name!r} must return a scalar for each of its parts, {', '.join(loss.parts)}; "
+                f"got {type(value).__name__}."
             )
-        for path, parameter in list(loss.named_parameters()):
-            owner, _, leaf = path.rpartition(".")
-            slot = waiting[path]
-            assert isinstance(slot, UninitializedParameter)
-            slot.materialize(parameter.shape, device=like.device, dtype=parameter.dtype)
-            slot.data.copy_(parameter.data)
-            setattr(loss.get_submodule(owner), leaf, slot)
-        self.losses[name] = loss.to(like.device).train(self.training)
+        return dict(zip(term.weights, values, strict=True))
 
 
-def _sizes(
-    student_channels: int | None, teacher_channels: int | None, num_classes: int | None
-) -> dict[str, int | None]:
-    """What losses may ask for by parameter name."""
-    return {"student_channels": student_channels, "teacher_channels": teacher_channels, "num_classes": num_classes}
+def _one_or_list(widths: list[int | None]) -> Width:
+    return widths if len(widths) > 1 else widths[0]
 
 
-def _width(network: Network, field: str) -> int | None:
-    """Channels of a field; None where a probe could not tell."""
-    if field == "logits":
+def _width(network: Network, layer: str, term: str) -> int | None:
+    """Channels of a layer; None where a probe could not tell."""
+    if layer in LOGITS:
         return network.num_classes
-    if field not in network.taps:
+    if layer not in network.taps:
         raise ArgumentError(
-            f"`on` must be 'logits' or a feature of the {network.role}; got {field!r}. "
-            f"{nearest(field, ['logits', *network.taps])} Name it in `features=`."
+            f"`layer` of the term {term!r} must be 'logits', 'aux_logits' or a feature of the {network.role}; "
+            f"got {layer!r}. {nearest(layer, ['logits', *network.taps])} Name it in `features=`, or give `layer=`."
         )
-    return network.channels.get(field)
+    return network.channels.get(layer)
 
 
-def _field(output: SegOutput, field: str, term: str, role: str) -> Tensor:
-    if field == "logits":
+def _map(output: SegOutput, layer: str, term: str, role: str) -> Tensor:
+    """What an output has under the name of a layer."""
+    if layer == "logits":
         return output.logits
-    if field not in output.features:
+    if layer == "aux_logits":
+        if output.aux_logits is None:
+            raise ArgumentError(
+                f"the term {term!r} reads the auxiliary logits of the {role}, which has no auxiliary head. "
+                "Take a network that has one, or leave 'aux_logits' out of `layer`."
+            )
+        return output.aux_logits
+    if layer not in output.features:
         raise ArgumentError(
-            f"the term {term!r} reads {field!r} from the {role}, whose output has no such feature. "
-            f"{nearest(field, list(output.features))} Name it in the {role}'s `features=`."
+            f"the term {term!r} reads {layer!r} from the {role}, whose output has no such feature. "
+            f"{nearest(layer, list(output.features))} Name it in the {role}'s `features=`."
         )
-    return output.features[field]
+    return output.features[layer]
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, num_valid: Tensor | None) -> Tensor:

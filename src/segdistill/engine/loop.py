@@ -19,7 +19,7 @@ from segdistill.distill import Distiller
 from segdistill.engine import checkpoint
 from segdistill.engine.meter import Clock, Meter, PeakMemory
 from segdistill.engine.signals import Stopped, StopSignal
-from segdistill.engine.step import Loop, Plan, _wrap
+from segdistill.engine.step import Loop, Plan, wrap
 from segdistill.networks import Teacher
 from segdistill.types import Batch
 
@@ -88,7 +88,7 @@ def train(
     if accelerator.is_main_process:
         for name in (store.METRICS, store.TIMING):
             store.drop_records_after(run / name, progress.step)
-    loop = Loop(distiller, _wrap(distiller, accelerator), teacher, optimizers, plan, accelerator)
+    loop = Loop(distiller, wrap(distiller, accelerator), teacher, optimizers, plan, accelerator)
     memory, peak_before = PeakMemory(accelerator.device), progress.peak_memory_mb
     clock = Clock(progress.seconds, progress.step, plan.batch_size)
 

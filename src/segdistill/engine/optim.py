@@ -31,9 +31,8 @@ def make_optimizers(
 
     Only the first follows the schedule; see `make_optimizer` for its arguments.
     """
-    own: list[torch.optim.Optimizer] = [
-        make() for loss in distiller.losses.values() if callable(make := getattr(loss, "own_optimizer", None))
-    ]
+    brought = [loss.own_optimizer() for loss in distiller.distillation_losses().values()]
+    own = [optimizer for optimizer in brought if optimizer is not None]
     taken = {id(parameter) for optimizer in own for parameter in parameters_of(optimizer)}
     others = [parameter for parameter in distiller.parameters() if id(parameter) not in taken]
     return [make_optimizer(others, name=name, lr=lr, momentum=momentum, weight_decay=weight_decay), *own]

@@ -130,11 +130,11 @@ class Loop:
         return output
 
 
-def _wrap(distiller: Distiller, accelerator: Accelerator) -> nn.Module:
+def wrap(distiller: Distiller, accelerator: Accelerator) -> nn.Module:
     """The distiller as the processes share it, without sending buffers that are equal anyway at every step."""
     if accelerator.num_processes > 1:
-        equal = [path for path, module in distiller.named_modules() if getattr(module, "same_in_all_processes", False)]
-        names = [name for name, _ in distiller.named_buffers() if name.rpartition(".")[0] in equal]
+        losses = distiller.distillation_losses()
+        names = [f"losses.{name}.{buffer}" for name, loss in losses.items() for buffer in loss.equal_buffers]
         distiller._ddp_params_and_buffers_to_ignore = names  # type: ignore[assignment]  # what DDP looks for
     wrapped: nn.Module = accelerator.prepare_model(distiller)
     return wrapped

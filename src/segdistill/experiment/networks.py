@@ -65,5 +65,5 @@ def build_distiller(recipe: Recipe, student: Network, teacher: Teacher | None) -
             raise RecipeError(
                 f"`terms.{name}` must name a loss; got {loss!r}. {nearest(loss, LOSSES)} Or set `terms.{name}.loss`."
             )
-        terms.append(Term(loss, term.weight, on=term.on, teacher_on=term.teacher_on, options=term.options, name=name))
+        terms.append(Term(loss, layer=term.layer, weight=term.weight, options=term.options, name=name))
     return Distiller(student, terms, teacher=teacher, aux_weight=recipe.train.aux_weight)

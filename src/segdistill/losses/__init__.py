@@ -1,23 +1,11 @@
-"""Distillation losses, one method a file.
-
-A loss takes the student's tensor and the teacher's, both (B, C, H, W), and returns an unweighted scalar, or a
-named tuple of scalars where one computation feeds several weights. Each class says what it needs:
-
-- ``on``: ``"logits"`` or ``"features"``, what it reads unless told otherwise;
-- ``parts``: the names of its scalars, or ``()`` for a single one;
-- ``uses_labels``: whether ``forward`` takes the labels (B, H, W) as third argument;
-- ``published``: its published weight, or one for each part;
-- ``student_channels, teacher_channels`` as first constructor parameters where it has weights of its own, and
-  ``num_classes`` where it needs that;
-- ``own_optimizer()`` where parameters of its own learn from another objective than the student's.
-"""
-
-from torch import nn
+"""Distillation losses, one method a file; each is a `DistillationLoss`, which says what it reads and returns."""
 
 from segdistill.losses.acam import ACAMLoss
 from segdistill.losses.af_dcd import AfDCDLoss, AfDCDTerms
 from segdistill.losses.at import ATLoss
+from segdistill.losses.base import DistillationLoss, Maps, PlainLoss
 from segdistill.losses.cirkd import CIRKDLoss
+from segdistill.losses.common.resize import match_size
 from segdistill.losses.cwd import CWDLoss
 from segdistill.losses.dist import DISTLoss
 from segdistill.losses.dsd import DSDLoss
@@ -25,29 +13,14 @@ from segdistill.losses.fitnet import FitNetLoss
 from segdistill.losses.ifvd import IFVDLoss
 from segdistill.losses.kd import KDLoss
 from segdistill.losses.maskd import MasKDLoss
+from segdistill.losses.methods import METHODS
 from segdistill.losses.mgd import MGDLoss
 from segdistill.losses.skd import SKDAdversarialLoss, SKDLoss
-
-LOSSES: dict[str, type[nn.Module]] = {
-    "acam": ACAMLoss,
-    "af_dcd": AfDCDLoss,
-    "at": ATLoss,
-    "cirkd": CIRKDLoss,
-    "cwd": CWDLoss,
-    "dist": DISTLoss,
-    "dsd": DSDLoss,
-    "fitnet": FitNetLoss,
-    "ifvd": IFVDLoss,
-    "kd": KDLoss,
-    "maskd": MasKDLoss,
-    "mgd": MGDLoss,
-    "skd": SKDLoss,
-    "skd_adversarial": SKDAdversarialLoss,
-}
-"""Every loss by the name that recipes and terms use."""
+from segdistill.losses.table import LOSSES
 
 __all__ = [
     "LOSSES",
+    "METHODS",
     "ACAMLoss",
     "ATLoss",
     "AfDCDLoss",
@@ -56,11 +29,23 @@ __all__ = [
     "CWDLoss",
     "DISTLoss",
     "DSDLoss",
+    "DistillationLoss",
     "FitNetLoss",
     "IFVDLoss",
     "KDLoss",
     "MGDLoss",
+    "Maps",
     "MasKDLoss",
+    "PlainLoss",
     "SKDAdversarialLoss",
     "SKDLoss",
+    "match_size",
 ]
+
+
+def __getattr__(name: str) -> type[DistillationLoss]:
+    """The class of a loss that is in the table alone: to add one, nothing is to be written here."""
+    for loss in LOSSES.values():
+        if loss.__name__ == name:
+            return loss
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

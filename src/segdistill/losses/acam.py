@@ -1,11 +1,12 @@
 """ACAM-KD: match the teacher under soft masks that both networks make together."""
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segdistill.losses.base import DistillationLoss
 from segdistill.losses.common.convolve import convolve
 from segdistill.losses.common.dice import dice_overlap
 from segdistill.losses.common.pair import matched_pair
@@ -26,7 +27,7 @@ class ACAMTerms(NamedTuple):
     diversity: Tensor
 
 
-class ACAMLoss(nn.Module):
+class ACAMLoss(DistillationLoss):
     r"""Match the teacher's map where several learned masks look, and keep the masks apart.
 
     Teacher :math:`t` and student :math:`s` are fused by attention: queries from the teacher, keys and values
@@ -67,9 +68,9 @@ class ACAMLoss(nn.Module):
         >>> (terms.spatial + terms.channel + terms.diversity).backward()
     """
 
-    on: ClassVar[str] = "features"
-    parts: ClassVar[tuple[str, ...]] = ACAMTerms._fields
-    uses_labels: ClassVar[bool] = False
+    title = "ACAM"
+    layer = "head"
+    parts = ACAMTerms._fields
 
     def __init__(self, student_channels: int, teacher_channels: int, *, num_masks: int = 19) -> None:
         super().__init__()
@@ -85,11 +86,6 @@ class ACAMLoss(nn.Module):
         self.align = nn.Conv2d(student_channels, teacher_channels, 1)
         self.spatial = nn.Parameter(torch.randn(num_masks, teacher_channels) / teacher_channels**0.5)
         self.channel = nn.Parameter(torch.randn(num_masks, teacher_channels))
-
-    @property
-    def published(self) -> dict[str, float]:
-        """Weights of the paper."""
-        return dict.fromkeys(self.parts, 1.0)
 
     def forward(self, student: Tensor, teacher: Tensor) -> ACAMTerms:
         """Compare the student's map with the teacher's.

@@ -1,7 +1,7 @@
 """Af-DCD: masked feature mimicking and dense contrast, without augmentation and without a memory bank."""
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -82,9 +82,9 @@ class AfDCDLoss(MaskedGeneration):
         >>> total.backward()
     """
 
-    on: ClassVar[str] = "features"
-    parts: ClassVar[tuple[str, ...]] = AfDCDTerms._fields
-    uses_labels: ClassVar[bool] = False
+    title = "Af-DCD"
+    layer = "layer4"
+    parts = AfDCDTerms._fields
 
     def __init__(
         self,

@@ -1,10 +1,10 @@
 """AT: the student attends to the positions that the teacher attends to."""
 
-from typing import ClassVar
+import torch
+from torch import Tensor
 
-from torch import Tensor, nn
-
-from segdistill.losses.common.pair import matched_pair
+from segdistill.losses.base import DistillationLoss, Maps
+from segdistill.losses.common.pair import map_pairs, matched_pair
 from segdistill.ops import unit, without_autocast
 
 
@@ -57,8 +57,8 @@ def at(student: Tensor, teacher: Tensor) -> Tensor:
         return (attention_map(student) - attention_map(teacher)).square().mean()
 
 
-class ATLoss(nn.Module):
-    """Attention transfer as a module; the formula is that of :func:`at`.
+class ATLoss(DistillationLoss):
+    """Attention transfer as a module: :func:`at`, added up over the layers that it reads.
 
     Example:
         >>> import torch
@@ -66,15 +66,15 @@ class ATLoss(nn.Module):
         torch.Size([])
     """
 
-    on: ClassVar[str] = "features"
-    parts: ClassVar[tuple[str, ...]] = ()
-    uses_labels: ClassVar[bool] = False
-    published: ClassVar[float] = 1e4
+    title = "AT"
+    layer = "head"
+    several = True
+    published = 1e4
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Compare features (B, C, h, w) and (B, C', H, W); a scalar.
+    def forward(self, student: Maps, teacher: Maps) -> Tensor:
+        """Compare features (B, C, h, w) and (B, C', H, W), or as many of the teacher's as of the student's; a scalar.
 
         Raises:
-            ValueError: If a tensor is no map, or batches differ.
+            ValueError: If a tensor is no map, or the batches or the numbers of maps differ.
         """
-        return at(student, teacher)
+        return torch.stack([at(*pair) for pair in map_pairs(student, teacher)]).sum()

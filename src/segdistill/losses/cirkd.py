@@ -1,10 +1,12 @@
 """CIRKD: the similarities of a pixel to pixels of other images, as the teacher sees them."""
 
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segdistill.losses.base import DistillationLoss
 from segdistill.losses.common.key_memory import KeyMemory, pixel_keys, region_keys
 from segdistill.losses.common.pair import matched_pair
 from segdistill.losses.common.relations import relations
@@ -63,7 +65,7 @@ def cirkd(student: Tensor, teacher: Tensor, *, temperature: float = 0.1, pool_si
         return _mini_batch(student, teacher, temperature, pool_size)
 
 
-class CIRKDLoss(nn.Module):
+class CIRKDLoss(DistillationLoss):
     r"""Cross-image relational distillation: between the pixels of a batch, and to a memory of the teacher.
 
     Without memory, the default, it is :func:`cirkd`: no parameters, no labels, any widths. With memory there
@@ -75,8 +77,8 @@ class CIRKDLoss(nn.Module):
 
     Args:
         student_channels: Width of the student's map. Filled in by the `Distiller`; only ``memory`` needs it.
-        teacher_channels: Likewise of the teacher's.
-        num_classes: Likewise the number of classes K.
+        teacher_channels: Width of the teacher's map; filled in too.
+        num_classes: Number of classes K; filled in too.
         temperature: Of the part ``mini_batch``; above 0.
         pool_size: As in :func:`cirkd`.
         memory: Whether there are the parts ``pixel`` and ``region``; then ``labels`` are needed.
@@ -85,7 +87,7 @@ class CIRKDLoss(nn.Module):
         region_memory: Class means remembered a class.
         pixel_keys: About how many remembered pixels a step compares with (``pixel_keys // num_classes + 1`` of
             each class, from the same slots).
-        region_keys: Likewise for class means.
+        region_keys: About how many remembered class means a step compares with.
         push_pixels: At most so many pixels a class and image are put into the memory.
         paper: Remember the wrong pixels, as the published code does: where it draws the n-th pixel of a class
             it stores the n-th pixel of the image.
@@ -110,8 +112,9 @@ class CIRKDLoss(nn.Module):
         >>> (terms.mini_batch + 0.1 * terms.pixel + 0.1 * terms.region).backward()
     """
 
-    on: ClassVar[str] = "features"
-    parts: tuple[str, ...] = ()
+    title = "CIRKD"
+    layer = "head"
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"memory": {"memory": True}}
 
     def __init__(
         self,
@@ -150,12 +153,10 @@ class CIRKDLoss(nn.Module):
         self.push_pixels = push_pixels
         self.paper = paper
         self.memory = memory
-        self.uses_labels = memory
         self.student_channels = student_channels
         self.teacher_channels = teacher_channels
         if not memory:
             return
-        self.parts = CIRKDTerms._fields
         narrow = _needed("student_channels", student_channels)
         wide = _needed("teacher_channels", teacher_channels)
         self.num_classes = _needed("num_classes", num_classes)
@@ -169,9 +170,25 @@ class CIRKDLoss(nn.Module):
         self.regions = KeyMemory(self.num_classes, region_memory, wide)
 
     @property
-    def published(self) -> float | dict[str, float]:
+    def parts(self) -> tuple[str, ...]:
+        """Three with memory, a single scalar without."""
+        return CIRKDTerms._fields if self.memory else ()
+
+    @property
+    def published(self) -> float | Mapping[str, float]:
         """Weights of the authors' Cityscapes runs."""
         return {"mini_batch": 1.0, "pixel": 0.1, "region": 0.1} if self.memory else 1.0
+
+    @property
+    def uses_labels(self) -> bool:
+        """The memory needs them."""
+        return self.memory
+
+    @property
+    def equal_buffers(self) -> tuple[str, ...]:
+        """The memory: `KeyMemory.push` gives every process the keys of all."""
+        names = [name for name, _ in self.named_buffers() if name.startswith(("pixels.", "regions."))]
+        return tuple(names)
 
     def forward(self, student: Tensor, teacher: Tensor, labels: Tensor | None = None) -> Tensor | CIRKDTerms:
         """Compare the student's features with the teacher's.

@@ -1,10 +1,12 @@
 """CWD: the student puts the activation of every channel where the teacher puts it."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segdistill.losses.base import DistillationLoss
 from segdistill.losses.common.convolve import convolve
 from segdistill.losses.common.pair import check_same_channels, matched_pair
 from segdistill.ops import check_count, check_positive, without_autocast
@@ -56,7 +58,7 @@ def cwd(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Tensor
         return divergence * temperature**2 / (batch * channels)
 
 
-class CWDLoss(nn.Module):
+class CWDLoss(DistillationLoss):
     """Channel-wise distillation as a module; the formula is that of :func:`cwd`.
 
     Maps of different widths, such as features, are made comparable by a 1x1 convolution of the student's,
@@ -88,10 +90,10 @@ class CWDLoss(nn.Module):
         torch.Size([32, 8, 1, 1])
     """
 
-    on: ClassVar[str] = "logits"
-    parts: ClassVar[tuple[str, ...]] = ()
-    uses_labels: ClassVar[bool] = False
-    published: ClassVar[float] = 3.0
+    title = "CWD"
+    layer = "logits"
+    published = 3.0
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"features": {"layer": "head", "weight": 50.0}}
 
     def __init__(
         self,

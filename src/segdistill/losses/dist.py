@@ -1,14 +1,11 @@
 """DIST: the student's class probabilities correlate with the teacher's, within pixels and within classes."""
 
-import math
-from typing import ClassVar
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from segdistill.losses.common.pair import check_same_channels, matched_pair
-from segdistill.ops import check_positive, without_autocast
-from segdistill.util import ArgumentError
+from segdistill.losses.base import DistillationLoss, Maps
+from segdistill.losses.common.pair import check_same_channels, map_pairs, matched_pair
+from segdistill.ops import check_not_negative, check_positive, without_autocast
 
 EPS = 1e-8
 """Added to the product of lengths, as in the authors' code: it fades out classes that nobody sees."""
@@ -85,18 +82,21 @@ def _centred(x: Tensor, dim: int) -> Tensor:
 
 def _check_numbers(beta: float, gamma: float, temperature: float) -> None:
     check_positive("temperature", temperature)
-    for name, value in (("beta", beta), ("gamma", gamma)):
-        if not 0 <= value < math.inf:
-            raise ArgumentError(f"`{name}` must be a finite number of at least 0; got {value!r}.")
+    check_not_negative("beta", beta)
+    check_not_negative("gamma", gamma)
 
 
-class DISTLoss(nn.Module):
+class DISTLoss(DistillationLoss):
     """Distillation of relations as a module; the formula is that of :func:`dist`.
+
+    Of several maps the first are the logits; the others, as a rule the auxiliary logits, are added with ``aux_weight``:
+    ``layer=["logits", "aux_logits"]`` is the published loss.
 
     Args:
         beta: Weight of the relation between the classes of a pixel, at least 0.
         gamma: Weight of the relation between the pixels of a class, at least 0.
         temperature: Softens both distributions; above 0.
+        aux_weight: Weight of every map after the first, at least 0.
 
     Raises:
         ValueError: If a number is out of range.
@@ -106,22 +106,29 @@ class DISTLoss(nn.Module):
         torch.Size([])
     """
 
-    on: ClassVar[str] = "logits"
-    parts: ClassVar[tuple[str, ...]] = ()
-    uses_labels: ClassVar[bool] = False
-    published: ClassVar[float] = 1.0
+    title = "DIST"
+    layer = "logits"
+    several = True
+    published = 1.0
+    beside = ()
 
-    def __init__(self, beta: float = 1.0, gamma: float = 1.0, temperature: float = 1.0) -> None:
+    def __init__(
+        self, beta: float = 1.0, gamma: float = 1.0, temperature: float = 1.0, *, aux_weight: float = 0.4
+    ) -> None:
         super().__init__()
         _check_numbers(beta, gamma, temperature)
+        check_not_negative("aux_weight", aux_weight)
+        self.aux_weight = aux_weight
         self.beta = beta
         self.gamma = gamma
         self.temperature = temperature
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Compare logits (B, K, h, w) and (B, K, H, W); a scalar.
+    def forward(self, student: Maps, teacher: Maps) -> Tensor:
+        """Compare logits (B, K, h, w) and (B, K, H, W), or lists of them; a scalar.
 
         Raises:
-            ValueError: If classes or batches differ.
+            ValueError: If classes, batches or the numbers of maps differ.
         """
-        return dist(student, teacher, beta=self.beta, gamma=self.gamma, temperature=self.temperature)
+        options = {"beta": self.beta, "gamma": self.gamma, "temperature": self.temperature}
+        first, *others = (dist(s, t, **options) for s, t in map_pairs(student, teacher))
+        return first + self.aux_weight * sum(others)

@@ -1,18 +1,18 @@
 """DSD: similarity of attention over positions and of the correlations between classes; a reconstruction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from segdistill.losses.at import attention_map
-from segdistill.losses.common.pair import check_same_channels, matched_pair
+from segdistill.losses.base import DistillationLoss, Maps
+from segdistill.losses.common.pair import check_same_channels, map_pairs, matched_pair
 from segdistill.losses.common.resize import match_size
 from segdistill.ops import check_positive, unit, without_autocast
-from segdistill.util import ArgumentError
 
 
 class DSDTerms(NamedTuple):
@@ -27,7 +27,7 @@ class DSDTerms(NamedTuple):
     category: Tensor
 
 
-class DSDLoss(nn.Module):
+class DSDLoss(DistillationLoss):
     r"""Double similarity distillation, reconstructed from descriptions of the paper.
 
     Let :math:`a_l` be :func:`segdistill.losses.at.attention_map` of the l-th of L maps. ``attention`` compares
@@ -64,10 +64,12 @@ class DSDLoss(nn.Module):
         >>> several = DSDLoss()(student, teacher)
     """
 
-    on: ClassVar[str] = "logits"
-    parts: ClassVar[tuple[str, ...]] = DSDTerms._fields
-    uses_labels: ClassVar[bool] = False
-    published: ClassVar[dict[str, float]] = {"attention": 1000.0, "category": 10.0}
+    title = "DSD"
+    layer = "logits"
+    several = True
+    beside = ()
+    parts = DSDTerms._fields
+    published: ClassVar[Mapping[str, float]] = {"attention": 1000.0, "category": 10.0}
 
     def __init__(self, temperature: float = 4.0, *, paper: bool = False) -> None:
         super().__init__()
@@ -75,7 +77,7 @@ class DSDLoss(nn.Module):
         self.temperature = temperature
         self.paper = paper
 
-    def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]) -> DSDTerms:
+    def forward(self, student: Maps, teacher: Maps) -> DSDTerms:
         """Compare one map, or several from the first layer to the last.
 
         Args:
@@ -89,13 +91,9 @@ class DSDLoss(nn.Module):
         Raises:
             ValueError: If the numbers of maps, the batches or the channels of the last maps differ.
         """
-        students, teachers = ([x] if isinstance(x, Tensor) else list(x) for x in (student, teacher))
-        if len(students) != len(teachers) or not students:
-            raise ArgumentError(
-                f"`student` and `teacher` must be as many maps, at least one; got {len(students)} and {len(teachers)}."
-            )
-        with without_autocast(teachers[-1]):
-            pairs = [matched_pair(s, t) for s, t in zip(students, teachers, strict=True)]
+        maps = map_pairs(student, teacher)
+        with without_autocast(maps[-1][1]):
+            pairs = [matched_pair(*pair) for pair in maps]
             last_student, last_teacher = pairs[-1]
             check_same_channels(last_student, last_teacher, "The correlations of DSD need one class table.")
             gained, wanted = (_residuals([match_size(pair[role], last_teacher) for pair in pairs]) for role in (0, 1))

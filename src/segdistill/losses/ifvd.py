@@ -1,11 +1,10 @@
 """IFVD: how far each pixel's feature lies from the mean feature of its class, as the teacher sees it."""
 
-from typing import ClassVar
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from segdistill.losses.base import DistillationLoss
 from segdistill.losses.common.pair import matched_pair
 from segdistill.losses.common.resize import match_labels
 from segdistill.ops import check_count, unit, without_autocast
@@ -82,7 +81,7 @@ def _similarity(features: Tensor, member: Tensor) -> Tensor:
     return (unit(pixels) * (member @ prototypes)).sum(-1)
 
 
-class IFVDLoss(nn.Module):
+class IFVDLoss(DistillationLoss):
     """Intra-class feature variation distillation as a module; the formula is that of :func:`ifvd`.
 
     Args:
@@ -97,10 +96,10 @@ class IFVDLoss(nn.Module):
         torch.Size([])
     """
 
-    on: ClassVar[str] = "features"
-    parts: ClassVar[tuple[str, ...]] = ()
-    uses_labels: ClassVar[bool] = True
-    published: ClassVar[float] = 20.0
+    title = "IFVD"
+    layer = "head"
+    published = 20.0
+    uses_labels = True
 
     def __init__(self, num_classes: int | None = None) -> None:
         super().__init__()

@@ -1,11 +1,10 @@
 """Logits distillation: the student's class probabilities follow the teacher's, pixel by pixel."""
 
-from typing import ClassVar
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from segdistill.losses.base import DistillationLoss
 from segdistill.losses.common.pair import matched_pair
 from segdistill.losses.common.resize import match_labels
 from segdistill.ops import check_positive, without_autocast
@@ -64,7 +63,7 @@ def kd(student: Tensor, teacher: Tensor, labels: Tensor | None = None, *, temper
         return torch.where(counts, divergence, 0.0).sum() / counts.sum().clamp_min(1) * temperature**2
 
 
-class KDLoss(nn.Module):
+class KDLoss(DistillationLoss):
     """Logits distillation as a module; the formula is that of :func:`kd`.
 
     Args:
@@ -81,9 +80,10 @@ class KDLoss(nn.Module):
         torch.Size([])
     """
 
-    on: ClassVar[str] = "logits"
-    parts: ClassVar[tuple[str, ...]] = ()
-    published: ClassVar[float] = 1.0
+    title = "KD"
+    layer = "logits"
+    published = 1.0
+    beside = ()
 
     def __init__(self, temperature: float = 1.0, labelled_only: bool = False) -> None:
         super().__init__()

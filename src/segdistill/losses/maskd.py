@@ -1,14 +1,24 @@
 """MasKD: learnable tokens mark regions in the teacher's class maps, and the student follows region by region."""
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segdistill.losses.base import DistillationLoss, Maps
 from segdistill.losses.common.dice import dice_overlap
+from segdistill.losses.common.pair import map_pairs
 from segdistill.losses.common.resize import match_labels, match_size
-from segdistill.ops import check_count, check_map, check_positive, check_together, without_autocast, working_dtype
+from segdistill.ops import (
+    check_count,
+    check_map,
+    check_not_negative,
+    check_positive,
+    check_together,
+    without_autocast,
+    working_dtype,
+)
 from segdistill.types import IGNORE_INDEX
 from segdistill.util import ArgumentError
 
@@ -119,13 +129,17 @@ class MasKDTerms(NamedTuple):
     mimic: Tensor
 
 
-class MasKDLoss(nn.Module):
+class MasKDLoss(DistillationLoss):
     """Learn regions from the teacher, then let the student follow it region by region.
 
     The first ``token_steps`` calls in training mode are stage 1: ``masks`` trains the tokens with their own
     optimizer (:meth:`own_optimizer`) and ``mimic`` is 0, so that the student learns without this term
     meanwhile. Then the tokens are copied once, and with this copy, which no optimizer can move, ``mimic`` trains the
     student and ``masks`` is 0. The count is part of the state.
+
+    Of several maps the first are the logits, from which the tokens learn; ``mimic`` of the others, as a rule the
+    auxiliary logits, is added with ``aux_weight``: ``layer=["logits", "aux_logits"]`` is the published loss. In our
+    reading its masks are made by the same tokens from the teacher's auxiliary logits.
 
     To learn the tokens before the student, as the authors do, run stage 1 with the teacher alone,
     ``loss(t, t, labels).masks.backward()``, and call :meth:`freeze`.
@@ -135,6 +149,7 @@ class MasKDLoss(nn.Module):
         num_masks: T, number of tokens.
         token_steps: Calls of stage 1. A run must be much longer than that.
         lr: Learning rate of the tokens, constant.
+        aux_weight: Weight in ``mimic`` of every map after the first, at least 0.
 
     Raises:
         ValueError: If a number is out of range.
@@ -145,8 +160,7 @@ class MasKDLoss(nn.Module):
 
     Source:
         Huang et al., ICLR 2023. The authors learn the tokens in 10,000 steps of a decaying rate before the
-        student's training, compare them with the labels at image size, and add 0.4 times ``mimic`` of the
-        auxiliary logits.
+        student's training, and compare them with the labels at image size.
 
     Example:
         >>> loss = MasKDLoss(5, token_steps=1)
@@ -156,20 +170,32 @@ class MasKDLoss(nn.Module):
         (0.0, 0.0)
     """
 
-    on: ClassVar[str] = "logits"
-    parts: ClassVar[tuple[str, ...]] = MasKDTerms._fields
-    uses_labels: ClassVar[bool] = True
-    published: ClassVar[dict[str, float]] = {"masks": 1.0, "mimic": 1.0}
+    title = "MasKD"
+    layer = "logits"
+    several = True
+    beside = ()
+    parts = MasKDTerms._fields
+    uses_labels = True
 
     calls: Tensor
     frozen: Tensor
 
-    def __init__(self, num_classes: int, *, num_masks: int = 8, token_steps: int = 200, lr: float = 0.1) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        num_masks: int = 8,
+        token_steps: int = 200,
+        lr: float = 0.1,
+        aux_weight: float = 0.4,
+    ) -> None:
         super().__init__()
         check_count("num_classes", num_classes)
         check_count("num_masks", num_masks)
         check_count("token_steps", token_steps)
         check_positive("lr", lr)
+        check_not_negative("aux_weight", aux_weight)
+        self.aux_weight = aux_weight
         self.num_classes = num_classes
         self.token_steps = token_steps
         self.lr = lr
@@ -198,12 +224,12 @@ class MasKDLoss(nn.Module):
         self.frozen.copy_(tokens.detach())
         self.calls.fill_(-1)
 
-    def forward(self, student: Tensor, teacher: Tensor, labels: Tensor | None = None) -> MasKDTerms:
+    def forward(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> MasKDTerms:
         """Train the tokens or the student, as the stage has it.
 
         Args:
-            student: Logits (B, num_classes, h, w), resized bilinearly to the teacher's size if needed.
-            teacher: Logits (B, num_classes, H, W), treated as constant.
+            student: Logits (B, num_classes, h, w), resized bilinearly to the teacher's size if needed; or a list.
+            teacher: Logits (B, num_classes, H, W), treated as constant; or as many.
             labels: (B, H', W') integers; needed in stage 1.
 
         Returns:
@@ -212,19 +238,22 @@ class MasKDLoss(nn.Module):
         Raises:
             ValueError: If a shape does not fit, or labels are needed and missing.
         """
-        check_map("student", student, self.num_classes)
-        check_map("teacher", teacher, self.num_classes)
-        check_together(student, teacher)
-        dtype = working_dtype(student, teacher, self.tokens)
+        pairs = map_pairs(student, teacher)
+        for s, t in pairs:
+            check_map("student", s, self.num_classes)
+            check_map("teacher", t, self.num_classes)
+            check_together(s, t)
+        dtype = working_dtype(*pairs[0], self.tokens)
         if not self._learning():
-            return MasKDTerms(_zero(self.tokens, dtype), maskd(student, teacher, self.frozen))
+            first, *others = (maskd(s, t, self.frozen) for s, t in pairs)
+            return MasKDTerms(_zero(dtype, self.tokens), first + self.aux_weight * sum(others))
         if labels is None:
             raise ArgumentError(
                 f"`labels` must be given for the first {self.token_steps} calls (token_steps); got None."
             )
         if self.training:
             self.calls += 1
-        return MasKDTerms(token_loss(teacher, labels, self.tokens), _zero(student, dtype))
+        return MasKDTerms(token_loss(pairs[0][1], labels, self.tokens), _zero(dtype, *(s for s, _ in pairs)))
 
     def _learning(self) -> bool:
         """Whether this is stage 1; the first call that finds it over freezes the tokens."""
@@ -243,6 +272,6 @@ def _look_again(loss: MasKDLoss, _: Any) -> None:
     loss._is_frozen = False
 
 
-def _zero(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """A zero that gives ``x`` a zero gradient, whatever its values: DistributedDataParallel waits for one."""
-    return x[:0].sum(dtype=dtype)
+def _zero(dtype: torch.dtype, *tensors: Tensor) -> Tensor:
+    """A zero that gives tensors a zero gradient, whatever their values: DistributedDataParallel waits for one."""
+    return torch.stack([x[:0].sum(dtype=dtype) for x in tensors]).sum()

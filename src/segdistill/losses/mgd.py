@@ -1,6 +1,6 @@
 """MGD: the student regenerates the teacher's features from a part of its own."""
 
-from typing import ClassVar, get_args
+from typing import get_args
 
 from torch import Tensor
 
@@ -48,9 +48,8 @@ class MGDLoss(MaskedGeneration):
         >>> loss(torch.rand(2, 8, 10, 12), torch.rand(2, 32, 10, 12)).backward()
     """
 
-    on: ClassVar[str] = "features"
-    parts: ClassVar[tuple[str, ...]] = ()
-    uses_labels: ClassVar[bool] = False
+    title = "MGD"
+    layer = "layer4"
 
     def __init__(
         self,

@@ -1,13 +1,15 @@
 """Structured knowledge distillation: similarities between positions, and an adversary on the class maps."""
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar, Literal, NamedTuple, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from segdistill.losses.base import DistillationLoss
 from segdistill.losses.common.discriminator import Discriminator
 from segdistill.losses.common.pair import matched_pair
 from segdistill.losses.common.resize import match_size
@@ -57,7 +59,7 @@ def skd_pairwise(student: Tensor, teacher: Tensor, *, pool_size: float = 2) -> T
         return F.mse_loss(_similarities(student, pool_size), _similarities(teacher, pool_size))
 
 
-class SKDLoss(nn.Module):
+class SKDLoss(DistillationLoss):
     """The pair-wise part of structured knowledge distillation; the formula is that of :func:`skd_pairwise`.
 
     Args:
@@ -71,10 +73,9 @@ class SKDLoss(nn.Module):
         torch.Size([])
     """
 
-    on: ClassVar[str] = "features"
-    parts: ClassVar[tuple[str, ...]] = ()
-    uses_labels: ClassVar[bool] = False
-    published: ClassVar[float] = 10.0
+    title = "SKD"
+    layer = "head"
+    published = 10.0
 
     def __init__(self, *, pool_size: float = 2) -> None:
         super().__init__()
@@ -98,7 +99,7 @@ class SKDAdversarialTerms(NamedTuple):
     discriminator: Tensor
 
 
-class SKDAdversarialLoss(nn.Module):
+class SKDAdversarialLoss(DistillationLoss):
     r"""Let a discriminator tell the teacher's class maps from the student's, and the student deceive it.
 
     With the discriminator's mean score :math:`D` of a map, ``generator`` is :math:`-D(s)` and sends
@@ -133,10 +134,11 @@ class SKDAdversarialLoss(nn.Module):
         ('generator', 'discriminator')
     """
 
-    on: ClassVar[str] = "logits"
-    parts: ClassVar[tuple[str, ...]] = SKDAdversarialTerms._fields
-    uses_labels: ClassVar[bool] = False
-    published: ClassVar[dict[str, float]] = {"generator": 1e-3, "discriminator": 0.1}
+    title = "SKD adversarial"
+    layer = "logits"
+    parts = SKDAdversarialTerms._fields
+    beside = ("kd", "skd")
+    published: ClassVar[Mapping[str, float]] = {"generator": 1e-3, "discriminator": 0.1}
 
     def __init__(
         self,
@@ -185,7 +187,7 @@ class SKDAdversarialLoss(nn.Module):
             discriminator = self._discriminator_loss(self.discriminator(real), self.discriminator(fake))
             if self.objective == "wgan-gp":
                 discriminator = discriminator + self.gradient_penalty * self._penalty(real, fake)
-            return SKDAdversarialTerms(-self._constant(student).mean(), discriminator)
+            return SKDAdversarialTerms(-self.score(student).mean(), discriminator)
 
     def _discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         if self.objective == "hinge":
@@ -202,7 +204,7 @@ class SKDAdversarialLoss(nn.Module):
             penalty: Tensor = (slope.flatten(1).norm(dim=1) - 1).square().mean()
         return penalty
 
-    def _constant(self, student: Tensor) -> Tensor:
+    def score(self, student: Tensor) -> Tensor:
         """Score the student's maps with copies of the discriminator's state: no gradient and no change of it."""
         frozen = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
         frozen |= {name: buffer.clone() for name, buffer in self.discriminator.named_buffers()}

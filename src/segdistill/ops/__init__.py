@@ -1,6 +1,14 @@
 """Pure tensor functions that have, or may get, a fused twin."""
 
-from segdistill.ops.checks import check_choice, check_count, check_map, check_positive, check_ratio, check_together
+from segdistill.ops.checks import (
+    check_choice,
+    check_count,
+    check_map,
+    check_not_negative,
+    check_positive,
+    check_ratio,
+    check_together,
+)
 from segdistill.ops.dense_contrast.api import dense_contrast
 from segdistill.ops.dense_contrast.options import Distance, Negatives, check_options
 from segdistill.ops.impl import Impl, check_impl
@@ -17,6 +25,7 @@ __all__ = [
     "check_count",
     "check_impl",
     "check_map",
+    "check_not_negative",
     "check_options",
     "check_positive",
     "check_ratio",

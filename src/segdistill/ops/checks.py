@@ -28,6 +28,12 @@ def check_positive(name: str, value: float) -> None:
         raise ArgumentError(f"`{name}` must be a finite number above 0; got {value!r}.")
 
 
+def check_not_negative(name: str, value: float) -> None:
+    """Refuse what is not a finite number of at least zero."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < math.inf:
+        raise ArgumentError(f"`{name}` must be a finite number of at least 0; got {value!r}.")
+
+
 def check_ratio(name: str, value: float) -> None:
     """Refuse what is not a number in [0, 1)."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 1:

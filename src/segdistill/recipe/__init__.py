@@ -1,11 +1,10 @@
 """The recipe of a run: its closed schema, reading and overriding it, the methods of a comparison."""
 
 from segdistill.recipe.load import change_recipe, dump_recipe, load_recipe, parse_recipe, recipe_names
-from segdistill.recipe.methods import METHODS, method_terms
+from segdistill.recipe.methods import method_terms
 from segdistill.recipe.schema import DataConfig, ModelConfig, Recipe, TeacherConfig, TermConfig
 
 __all__ = [
-    "METHODS",
     "DataConfig",
     "ModelConfig",
     "Recipe",

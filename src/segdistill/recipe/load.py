@@ -51,8 +51,8 @@ def _override(values: Any, overrides: Sequence[str]) -> Any:
         if "=" not in override.lstrip("="):
             raise RecipeError(f"an override must be key=value; got {override!r}.")
     try:
-        changes = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)), resolve=False)
-        values = OmegaConf.merge(values, OmegaConf.create(_with_text_keys(changes)))
+        changes = OmegaConf.from_dotlist(list(overrides))
+        values = OmegaConf.merge(values, changes)
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise RecipeError(f"the overrides {list(overrides)} do not fit the recipe ({_first_line(error)}).") from None
     return OmegaConf.to_container(values, resolve=False)
@@ -85,7 +85,7 @@ def _read(source: str, depth: int) -> Any:
     if builtin and source in recipe_names():
         path = Path(str(resources.files("segdistill.recipe") / "library" / f"{source}.yaml"))
     try:
-        values = OmegaConf.create(_with_text_keys(OmegaConf.to_container(OmegaConf.load(path), resolve=False)))
+        values = OmegaConf.load(path)
     except OSError as error:
         raise RecipeError(
             f"the recipe {source} cannot be read ({error.strerror}). {nearest(source, recipe_names())}"
@@ -104,13 +104,6 @@ def _read(source: str, depth: int) -> Any:
     return OmegaConf.merge(_read(str(beside) if beside.is_file() else str(base), depth - 1), values)
 
 
-def _with_text_keys(values: Any) -> Any:
-    """YAML 1.1 reads the key ``on`` as true; here it is the field of a term."""
-    if isinstance(values, dict):
-        return {"on" if key is True else key: _with_text_keys(value) for key, value in values.items()}
-    return values
-
-
 def _sentence(location: tuple[int | str, ...], fault: Any) -> str:
     key = ".".join(str(part) for part in location)
     if fault["type"] == "extra_forbidden":
@@ -119,7 +112,7 @@ def _sentence(location: tuple[int | str, ...], fault: Any) -> str:
         return f"`{key}` must be given."
     message = str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] == "value_error":
-        return message
+        return message if message.startswith("`") or not key else f"`{key}`: {message}"
     shown = (
         fault["input"]
         if not isinstance(fault["input"], float) or math.isfinite(fault["input"])

@@ -1,4 +1,4 @@
-"""Which terms each published method stands for in a comparison, and how a recipe changes them."""
+"""How a recipe changes the terms of the methods of a comparison."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,35 +6,10 @@ from typing import Any
 from segdistill.recipe.schema import Recipe
 from segdistill.util import RecipeError, nearest
 
-KD: dict[str, Any] = {"kd": {}}
-
-METHODS: dict[str, dict[str, dict[str, Any]]] = {
-    "none": {},
-    "kd": KD,
-    "fitnet": KD | {"fitnet": {"on": "head"}},
-    "at": KD | {"at": {"on": "head"}},
-    "skd": KD | {"skd": {"on": "head"}},
-    "skd_adversarial": KD | {"skd": {"on": "head"}, "skd_adversarial": {}},
-    "ifvd": KD | {"ifvd": {"on": "head"}},
-    "cwd": KD | {"cwd": {}},
-    "cwd_features": KD | {"cwd": {"on": "head", "weight": 50.0}},
-    "dsd": {"dsd": {"on": "head"}},
-    "mgd": KD | {"mgd": {"on": "layer4"}},
-    "cirkd": KD | {"cirkd": {"on": "head"}},
-    "cirkd_memory": KD | {"cirkd": {"on": "head", "memory": True}},
-    "maskd": {"maskd": {}},
-    "dist": {"dist": {}},
-    "acam": KD | {"acam": {"on": "head"}},
-    "af_dcd": KD | {"af_dcd": {"on": "layer4"}},
-}
-"""Terms of every method by name, with published weights unless a recipe says otherwise.
-
-KD stands beside all but DSD, MasKD and DIST, as in the tables that Af-DCD is compared in. ``head`` is the map before
-the classifier (after ASPP or pyramid pooling), ``layer4`` the last of the backbone.
-"""
+Terms = Mapping[str, Mapping[str, Any]]
 
 
-def method_terms(name: str, recipe: Recipe) -> dict[str, dict[str, Any]]:
+def method_terms(name: str, recipe: Recipe, methods: Mapping[str, Terms]) -> dict[str, dict[str, Any]]:
     """Terms of a method as plain values.
 
     What a recipe says under ``terms`` changes the table's term of that name, key by key; what it says of a method
@@ -43,12 +18,15 @@ def method_terms(name: str, recipe: Recipe) -> dict[str, dict[str, Any]]:
     Args:
         name: A method, or losses joined by ``+``, which stand for exactly these terms: ``cwd+mgd``.
         recipe: The recipe that is compared.
+        methods: The table: terms of every method by name, as `METHODS` of the losses has it.
 
     Raises:
         RecipeError: If there is no such method.
     """
     own = _plain(recipe.terms)
-    table = {method: {key: term | own.get(key, {}) for key, term in terms.items()} for method, terms in METHODS.items()}
+    table = {
+        method: {key: {**term, **own.get(key, {})} for key, term in terms.items()} for method, terms in methods.items()
+    }
     for method, terms in recipe.methods.items():
         table[method] = {key: own.get(key, {}) | term for key, term in _plain(terms).items()}
     if name in table:

@@ -111,15 +111,34 @@ class TermConfig(BaseModel):
     Attributes:
         loss: Name in ``LOSSES``; null for the name of the term.
         weight: Its factor, or one for each part: ``{mimic: 2.0e-6, contrast: 5.0e-3}``; null: as published.
-        on: ``logits`` or a feature; null for what the loss reads by nature.
-        teacher_on: The teacher's field where its name differs.
+        layer: ``logits``, ``aux_logits`` or a feature; ``[student's, teacher's]`` where the names differ; for a loss
+            that takes several maps, a list of either. Null for what the loss reads by nature.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     loss: str | None = None
     weight: Weight | dict[str, Weight] | None = None
-    on: str | None = None
-    teacher_on: str | None = None
+    layer: str | list[str | list[str]] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_old_keys(cls, term: Any) -> Any:
+        """YAML reads the key ``on`` as true."""
+        if isinstance(term, dict) and any(key in term for key in (True, "on", "teacher_on")):
+            raise ValueError(
+                "a term has no keys `on` and `teacher_on` any more. Write `layer: NAME`, or "
+                "`layer: [STUDENT'S, TEACHER'S]`."
+            )
+        return term
+
+    @field_validator("layer", mode="before")
+    @classmethod
+    def _of_names(cls, layer: Any) -> Any:
+        items = layer if isinstance(layer, list | tuple) else [layer]
+        names = [name for item in items for name in (item if isinstance(item, list | tuple) else [item])]
+        if layer is not None and not all(isinstance(name, str) for name in names):
+            raise ValueError(f"must be a name, or a list of names and of pairs of names; got {layer!r}.")
+        return layer
 
     @property
     def options(self) -> dict[str, Any]:

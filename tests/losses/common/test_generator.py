@@ -5,10 +5,10 @@ from torch.nn import functional as F
 from segdistill.losses.common.generator import (
     GENERATORS,
     EnhancedGenerator,
-    MaskedGeneration,
     PlainGenerator,
     draw_keep,
 )
+from segdistill.losses.mgd import MGDLoss
 from segdistill.ops.masked_generator import api, cost
 
 torch.set_num_threads(1)
@@ -57,7 +57,7 @@ def test_the_implementation_reaches_every_convolution(impl, monkeypatch):
             api, name, lambda *args, name=name, form=form, **options: calls.append(name) or form(*args, **options)
         )
     torch.manual_seed(0)
-    module = MaskedGeneration(8, 128, mask="random", mask_ratio=0.75, generator="enhanced", impl=impl)
+    module = MGDLoss(8, 128, generator="enhanced", impl=impl)
     module.regenerate(torch.randn(1, 8, 6, 6), torch.randn(1, 128, 6, 6), None)
     assert calls == ([] if impl == "reference" else ["visible_conv", *["winograd_conv3x3"] * 3])
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segdistill.losses.base import DistillationLoss
 from segdistill.losses.common.resize import match_size
 from segdistill.ops import (
     Impl,
@@ -111,7 +112,7 @@ def draw_keep(mask: Mask, ratio: float, like: Tensor) -> Tensor:
     return keep
 
 
-class MaskedGeneration(nn.Module):
+class MaskedGeneration(DistillationLoss):
     """Project the student's map to the teacher's width, hide positions, regenerate: what MGD and Af-DCD share.
 
     Args:

@@ -21,7 +21,6 @@ class KeyMemory(nn.Module):
         channels: Length of a key.
     """
 
-    same_in_all_processes = True  # by `push`: nothing to send at every step
     keys: Tensor
     next_slot: Tensor
 

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from segdistill.losses.base import Maps
 from segdistill.losses.common.resize import match_size
 from segdistill.ops import check_map, check_together, working_dtype
 from segdistill.util import ArgumentError
@@ -24,6 +25,20 @@ def matched_pair(
     dtype = working_dtype(student, teacher)
     teacher = teacher.detach().to(dtype)
     return match_size(student.to(dtype), teacher), teacher
+
+
+def map_pairs(student: Maps, teacher: Maps) -> list[tuple[Tensor, Tensor]]:
+    """Pair the student's maps with the teacher's, of which there may be one or several.
+
+    Raises:
+        ValueError: If one has more than the other, or there are none.
+    """
+    students, teachers = ([x] if isinstance(x, Tensor) else list(x) for x in (student, teacher))
+    if len(students) != len(teachers) or not students:
+        raise ArgumentError(
+            f"`student` and `teacher` must be as many maps, at least one; got {len(students)} and {len(teachers)}."
+        )
+    return list(zip(students, teachers, strict=True))
 
 
 def check_same_channels(student: Tensor, teacher: Tensor, remedy: str) -> None:

@@ -1,0 +1,56 @@
+"""What a distiller is given at a step: looked at before it is used, so that a mistake ends as one sentence."""
+
+import torch
+from torch import Tensor
+
+from segdistill.types import IGNORE_INDEX, SegOutput
+from segdistill.util import ArgumentError
+
+
+def check_images(images: Tensor) -> None:
+    """Refuse images that are no floating-point (B, C, H, W)."""
+    if images.ndim != 4 or not images.is_floating_point():
+        remedy = " Divide them by 255." if images.dtype == torch.uint8 else ""
+        raise ArgumentError(
+            "`images` must be floating-point numbers (B, 3, H, W), RGB in [0, 1]; "
+            f"got {images.dtype} of shape {tuple(images.shape)}.{remedy}"
+        )
+
+
+def class_numbers(labels: Tensor | None, images: Tensor) -> Tensor | None:
+    """Labels as int64 (B, H, W); those of another integer type, or with a channel of one, are converted.
+
+    Raises:
+        ArgumentError: If they are no integers or not of these images.
+    """
+    if labels is None:
+        return None
+    flat = labels[:, 0] if labels.ndim == 4 and labels.shape[1] == 1 else labels
+    integers = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
+    if flat.ndim != 3 or len(flat) != len(images) or not integers:
+        raise ArgumentError(
+            f"`labels` must be integers (B, H, W) for {len(images)} images; "
+            f"got {labels.dtype} of shape {tuple(labels.shape)}."
+        )
+    return flat.long()
+
+
+def check_labels(labels: Tensor, num_classes: int) -> None:
+    """Refuse labels on the CPU that are no classes; on a GPU, and in compiled code, looking would cost a wait."""
+    if labels.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    wrong = labels[((labels < 0) | (labels >= num_classes)) & (labels != IGNORE_INDEX)]
+    if len(wrong):
+        raise ArgumentError(
+            f"`labels` must be classes, 0 to {num_classes - 1}, or {IGNORE_INDEX} for pixels that do not count; "
+            f"got {int(wrong[0])}. Map your ids to the classes of the student."
+        )
+
+
+def check_teacher_output(output: SegOutput | None) -> None:
+    """Refuse what a network answered that is not wrapped in a Teacher."""
+    if output is not None and not isinstance(output, SegOutput):
+        raise ArgumentError(
+            f"`teacher_output` must be what a Teacher answers, a SegOutput; got {type(output).__name__}. "
+            "Wrap the network: Teacher(network)(images)."
+        )

@@ -1,0 +1,119 @@
+"""What every distillation loss states about itself: the contract that the rest of the package reads."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from segdistill.util import ArgumentError
+
+Maps = Tensor | Sequence[Tensor]
+"""One map (B, C, h, w), or several, from the first layer to the last."""
+
+
+class DistillationLoss(nn.Module, ABC):
+    """A loss that compares maps of a student with maps of a teacher.
+
+    ``forward(student, teacher)`` takes a map each, (B, C, h, w); a loss with ``several`` also takes two lists of maps,
+    and one with ``uses_labels`` takes the labels (B, H, W) as third argument. It returns an unweighted scalar, or a
+    named tuple of scalars, one for each of ``parts``. The teacher's maps are constants.
+
+    A loss with parameters of its own names the widths of its maps ``student_channels`` and ``teacher_channels`` in its
+    constructor (lists of widths where it reads several maps), and the number of classes ``num_classes``: the
+    `Distiller` fills them in.
+
+    Attributes:
+        title: Its name in tables and reports.
+        layer: What it reads unless a term says otherwise: ``"logits"``, ``"head"``, ``"layer4"`` or another feature.
+        several: Whether it takes several maps too.
+        same_size: Whether its maps must be of one size. The `Distiller` then resizes the student's map to the
+            teacher's before the call. Losses that resize themselves need not.
+        beside: Losses that stand beside it, with their defaults, in the published comparisons.
+        variants: Further methods of a comparison: by suffix, what differs in its term.
+
+    Example:
+        >>> class Cosine(DistillationLoss):
+        ...     title = "Cosine"
+        ...     layer = "logits"
+        ...     same_size = True
+        ...
+        ...     def forward(self, student, teacher):
+        ...         return 1 - torch.cosine_similarity(student, teacher, dim=1).mean()
+        >>> loss = Cosine()
+        >>> loss.parts, loss.published, loss.uses_labels
+        ((), 1.0, False)
+    """
+
+    title: str = ""
+    layer: str = "logits"
+    several: bool = False
+    same_size: bool = False
+    beside: tuple[str, ...] = ("kd",)
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the scalars it returns; empty for a single one."""
+        return ()
+
+    @property
+    def published(self) -> float | Mapping[str, float]:
+        """Its published weight, or one for each part. Default: 1."""
+        return dict.fromkeys(self.parts, 1.0) if self.parts else 1.0
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether ``forward`` takes the labels."""
+        return False
+
+    @property
+    def equal_buffers(self) -> tuple[str, ...]:
+        """Names of buffers that it keeps equal in all processes by itself, so that nobody sends them. Default: none."""
+        return ()
+
+    def own_optimizer(self) -> torch.optim.Optimizer | None:
+        """A new optimizer for parameters that learn towards another aim than the student's. Default: None."""
+        return None
+
+    @abstractmethod
+    def forward(self, *maps_and_labels: Any, **options: Any) -> Any:
+        """Compare; see the class."""
+
+
+class PlainLoss(DistillationLoss):
+    """A module of a user's own, as it is: it reads one map, has one part and the weight 1, and sees no labels.
+
+    The maps that it gets are of one size: the `Distiller` resizes the student's.
+
+    Args:
+        module: Called with ``(student, teacher)``; returns a scalar.
+
+    Example:
+        >>> PlainLoss(nn.MSELoss())(torch.ones(1, 2, 4, 4), torch.zeros(1, 2, 4, 4)).item()
+        1.0
+    """
+
+    title = "own loss"
+    layer = "logits"
+    same_size = True
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Call the module.
+
+        Raises:
+            ArgumentError: If it does not return a scalar.
+        """
+        value: Any = self.module(student, teacher)
+        if not isinstance(value, Tensor) or value.ndim:
+            got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise ArgumentError(
+                f"`{type(self.module).__name__}` must return one scalar; got {got}. A loss of several parts is a "
+                "subclass of `DistillationLoss`, which says their names."
+            )
+        return value
