@@ -110,7 +110,7 @@ def test_methods_follow_from_the_losses():
         "ifvd": {"kd": {}, "ifvd": {"layer": "head"}},
         "cwd": {"kd": {}, "cwd": {}},
         "cwd_features": {"kd": {}, "cwd": {"layer": "head", "weight": 50.0}},
-        "dsd": {"dsd": {"layer": "head"}},
+        "dsd": {"dsd": {}},
         "mgd": {"kd": {}, "mgd": {"layer": "layer4"}},
         "cirkd": {"kd": {}, "cirkd": {"layer": "head"}},
         "cirkd_memory": {"kd": {}, "cirkd": {"layer": "head", "memory": True}},
