@@ -66,7 +66,7 @@ def test_the_teacher_is_no_part_of_the_distiller_and_the_student_stays_plain():
     term = Term("af_dcd", layer="deep", weight=WEIGHT, options=AF_DCD)
     distiller = Distiller(student, [term], features={"deep": "1"}, teacher=teacher)
     prefixes = {name.split(".")[0] for name in distiller.state_dict()}
-    assert prefixes == {"student", "losses"}
+    assert prefixes == {"network", "losses"}
     assert distiller.student is student
     assert student.state_dict().keys() == before.keys()
     images, labels = batch()

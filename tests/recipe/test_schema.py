@@ -118,7 +118,6 @@ def test_kind():
         (["optim.lr=-1"], r"`optim.lr`: input should be greater than 0; got -1"),
         (["optim.lr=.nan"], r"`optim.lr`"),
         (["train.iterations=0"], "greater than or equal to 1; got 0"),
-        (["data.crop_size=[3]"], "crop_size"),
         (["data.scale_range=[2,1]"], "must not fall"),
         (["data.batch_size=5", "train.accumulate=2"], "multiple of `train.accumulate`; got 5 and 2"),
         (["terms.kd.weight=1"], "`teacher` must be given"),

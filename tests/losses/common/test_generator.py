@@ -69,7 +69,7 @@ def test_fused_folds_the_projection_of_narrow_maps_too_and_reference_computes_wh
     folded = api.folded_conv
     monkeypatch.setattr(api, "folded_conv", lambda *args, **options: calls.append(args) or folded(*args, **options))
     torch.manual_seed(0)
-    module = MaskedGeneration(8, 6, mask="none", mask_ratio=0.75, generator="plain", impl=impl)
+    module = MGDLoss(8, 6, mask="none", impl=impl)
     generated, teacher = module.regenerate(torch.randn(1, 8, 4, 4), torch.randn(1, 6, 4, 4), None)
     assert len(calls) == (impl == "fused")
     error = module.mimic(generated, teacher, "mean")
