@@ -5,14 +5,10 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from tests.store.fakes import NAMES, make_comparison
+from tests.store.fakes import make_comparison
 
-from segdistill.reports import rows_of, summarise, write_report
-from segdistill.reports.figures.charts import main_rows
-from segdistill.reports.findings.answers import answers
-from segdistill.reports.findings.provenance import how
-from segdistill.reports.findings.verdict import headline
-from segdistill.store.comparison import read_comparison
+from segdistill.reports import headline, rows_of, summarise, write_report
+from segdistill.store import read_comparison
 from segdistill.util import RunError
 
 EVIL = "<script>alert(1)</script>\"'--><img src=x onerror=alert(2)>"
@@ -167,43 +163,6 @@ def test_the_bar_is_for_gains_alone(make_run, three_runs, tmp_path):
 
     assert bars(three_runs) == ["width: 40%"]
     assert bars([three_runs[1], make_run("worse", "distilled", 0.46)]) == []
-
-
-def test_the_first_answer_names_the_noise(make_run):
-    def verdict(*gains):
-        runs = [
-            make_run(f"{len(gains)}{gains[0]}/alone-{k}", miou=0.5, seed=k, name="alone") for k in range(len(gains))
-        ]
-        runs += [
-            make_run(f"{len(gains)}{gains[0]}/kd-{k}", "distilled", 0.5 + gain, seed=k, name="kd")
-            for k, gain in enumerate(gains)
-        ]
-        return answers(summarise(runs))[0].verdict
-
-    assert verdict(0.02) == "Undecided: +2.00 points"
-    assert verdict(0.020, 0.021, 0.022) == "Yes: +2.10 points"
-    assert verdict(-0.020, -0.021, -0.022) == "No: -2.10 points"
-    assert verdict(0.05, -0.03, 0.01) == "Within noise: +1.00 points"
-
-
-def test_the_other_answers(tmp_path):
-    rows = summarise(make_comparison(tmp_path, seeds=2, pictures=0))
-    _, cost, failures = answers(rows)
-    assert cost.verdict == "1.5 × the training time"  # 46 seconds and 30
-    assert "Teacher: 21.5 ms an image, 9.00 M parameters" in cost.lines
-    best = rows[main_rows(rows)[-1]]
-    ious = [run.result.score.per_class_iou for run in best.runs]
-    lowest = min(NAMES, key=lambda name: sum(iou[name] for iou in ious))
-    assert failures.verdict.startswith(f"{lowest}, ")
-
-
-def test_what_all_runs_share_is_told_once(three_runs):
-    (three_runs[0] / "environment.json").write_text(json.dumps({"device": "cuda", "threads": 2}))
-    told = how(summarise(three_runs), None)
-    assert ("threads", "2") in told.facts
-    assert [("device", "cuda") in method.facts for method in told.methods] == [True, False, False]
-    assert told.methods[0].runs[0][:3] == ["0", "70.00", "300"]
-    assert told.methods[0].recipe.startswith("name: teacher")
 
 
 def test_a_run_without_anything_but_a_result(make_run, tmp_path):

@@ -23,10 +23,9 @@ def to_text(table: Table, width: int) -> str:
         ──────────────────
         kd    50.00      3
         >>> print(to_text(table, 12))
-        run   mIoU
-                 %
-        ──────────
-        kd   50.00
+        run  mIoU %
+        ───────────
+        kd    50.00
         <BLANKLINE>
         run  seeds
         ──────────
