@@ -82,7 +82,7 @@ def _markers(places: NDArray[Any], name: str, color: str | list[str], symbol: st
         "x": numbers(places[:, 0]),
         "y": numbers(places[:, 1]),
         "name": text(name),
-        "marker": {"color": color, "symbol": symbol, "size": 6, "line": {"color": OUTLINE, "width": 1}},
+        "marker": {"color": color, "symbol": symbol, "size": 7, "line": {"color": OUTLINE, "width": 1}},
         "hovertemplate": text(name).replace("%", "&#37;") + "<extra></extra>",
     }
 

@@ -77,12 +77,12 @@ def miou_figure(rows: Sequence[Row], over: Literal["step", "time"] = "step") -> 
     if over == "time":
         series = [each._replace(at=_minutes(row.runs)) for each, row in zip(series, rows, strict=True)]
     title = "step" if over == "step" else "minutes since the start"
-    return curves(series, title, "validation mIoU, %", xaxis=_NOT_NEGATIVE, yaxis=_NOT_NEGATIVE)
+    return curves(series, title, "validation mIoU, %", xaxis=_FROM_ZERO, yaxis=_NOT_NEGATIVE)
 
 
 def loss_figure(rows: Sequence[Row]) -> Figure | None:
     """Task loss over the step; it, and not the sum of all terms, can be compared between runs."""
-    return curves(_series(rows, lambda line: line.parts.get("task")), "step", "task loss", xaxis=_NOT_NEGATIVE)
+    return curves(_series(rows, lambda line: line.parts.get("task")), "step", "task loss", xaxis=_FROM_ZERO)
 
 
 def parts_figure(row: Row, key: PartsKey = "parts") -> Figure | None:
@@ -101,7 +101,7 @@ def parts_figure(row: Row, key: PartsKey = "parts") -> Figure | None:
         series.append(Series(name, Look(colors[index % len(colors)], dash, "circle", True), positive))
     title = "unweighted loss" if key == "parts" else "gradient norm"
     layout = {"showlegend": True, "legend": LEGEND, "yaxis": {"type": "log", "exponentformat": "power"}}
-    return curves(series, "step", title, xaxis=_NOT_NEGATIVE, **layout)
+    return curves(series, "step", title, xaxis=_FROM_ZERO, **layout)
 
 
 def _series(rows: Sequence[Row], read: Callable[[LogLine], float | None]) -> list[Series]:

@@ -1,19 +1,23 @@
-"""The table as plain text of a given width, in which no word is ever broken."""
+"""The table as plain text of a given width, in which no name, number or interval is ever broken."""
 
-import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
+from typing import TypeAlias
 
 from segdistill.reports.tables.table import Table, printable
+
+Pieces: TypeAlias = list[str]
+"""What may stand on lines of its own: the words of a heading, a number, its interval."""
+Column: TypeAlias = list[Pieces]
 
 _GAP = 2
 
 
 def to_text(table: Table, width: int) -> str:
-    """The table in lines of at most ``width`` signs, as long as no single word is longer.
+    """The table in lines of at most ``width`` signs, as long as no single name or number is longer.
 
-    Columns are as narrow as their longest word where that is needed; names stay on one line. What still does not fit
-    goes into further tables below, each with the names again.
+    Headings are wrapped between words, and an interval goes below its number. What still does not fit goes into
+    further tables below, each with the names again.
 
     Example:
         >>> from segdistill.reports.tables.table import Entry
@@ -32,51 +36,59 @@ def to_text(table: Table, width: int) -> str:
         kd       3
     """
     columns = [
-        [printable(text) for text in (name, *(line[index].full for line in table.lines))]
+        [printable(name).split(), *([printable(text) for text in line[index][1:] if text] for line in table.lines)]
         for index, name in enumerate(table.header)
     ]
     if not columns:
         return ""
-    first = max(map(len, columns[0]))
-    blocks: list[list[list[str]]] = []
-    room = -1
+    names, blocks, room = columns[0], list[list[Column]](), 0
     for column in columns[1:] or [[]]:
-        least = _GAP + _longest_word(column)
-        if least > room:
+        least = _GAP + _least(column)
+        if not blocks or least > room:
             blocks.append([])
-            room = width - first
+            room = width - _wanted(names)
         blocks[-1].append(column)
         room -= least
-    return "\n\n".join(_block([columns[0], *filter(None, block)], width) for block in blocks)
+    return "\n\n".join(_block([names, *filter(None, block)], width) for block in blocks)
 
 
-def _block(columns: Sequence[Sequence[str]], width: int) -> str:
+def _block(columns: Sequence[Column], width: int) -> str:
     """One table of whole columns: the first as wide as its names, the others share what is left."""
-    widths = [max(map(len, columns[0])), *map(_longest_word, columns[1:])]
+    widths = [_wanted(columns[0]), *map(_least, columns[1:])]
     left = width - sum(widths) - _GAP * (len(columns) - 1)
     for index, column in enumerate(columns):
-        more = max(0, min(left, max(map(len, column)) - widths[index]))
+        more = max(0, min(left, _wanted(column) - widths[index]))
         widths[index] += more
         left -= more
-    lines = [_line(texts, widths) for texts in zip(*columns, strict=True)]
+    lines = [_line(pieces, widths) for pieces in zip(*columns, strict=True)]
     return "\n".join([lines[0], "─" * (sum(widths) + _GAP * (len(columns) - 1)), *lines[1:]])
 
 
-def _line(texts: Sequence[str], widths: Sequence[int]) -> str:
-    """One line of the table, of several of text where an entry is wrapped: names left, the others right."""
-    wrapped = [
-        textwrap.wrap(text, size, break_long_words=False, break_on_hyphens=False) if size else []
-        for text, size in zip(texts, widths, strict=True)
-    ]
+def _line(entries: Sequence[Pieces], widths: Sequence[int]) -> str:
+    """One line of the table, several of text where an entry is wrapped: names to the left, the others to the right."""
+    wrapped = [_wrap(pieces, size) for pieces, size in zip(entries, widths, strict=True)]
     lines = []
     for parts in zip_longest(*wrapped, fillvalue=""):
-        cut = [
-            part.rjust(size) if index else part.ljust(size)
-            for index, (part, size) in enumerate(zip(parts, widths, strict=True))
-        ]
-        lines.append((" " * _GAP).join(cut).rstrip())
+        name, *others = zip(parts, widths, strict=True)
+        lines.append((" " * _GAP).join([name[0].ljust(name[1]), *(text.rjust(size) for text, size in others)]).rstrip())
     return "\n".join(lines)
 
 
-def _longest_word(texts: Sequence[str]) -> int:
-    return max((len(word) for text in texts for word in text.split()), default=0)
+def _wrap(pieces: Pieces, size: int) -> list[str]:
+    lines: list[str] = []
+    for piece in pieces:
+        if lines and len(lines[-1]) + 1 + len(piece) <= size:
+            lines[-1] += f" {piece}"
+        else:
+            lines.append(piece)
+    return lines
+
+
+def _least(column: Column) -> int:
+    """Width of the longest piece."""
+    return max((len(piece) for pieces in column for piece in pieces), default=0)
+
+
+def _wanted(column: Column) -> int:
+    """Width at which nothing is wrapped."""
+    return max((len(" ".join(pieces)) for pieces in column), default=0)
