@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from segdistill.reports.figures import features as figures
+from segdistill.reports.findings.classes import class_label
+from segdistill.reports.findings.likeness import PixelMap
 
 
 def test_maps_name_the_frequent_classes_and_draw_every_pixel(rows):
@@ -34,3 +36,23 @@ def test_likeness_to_the_teacher(rows):
     lines = figures.similarity_figure(rows)["data"]
     assert len(lines) == len(rows)
     assert all(sum(line["y"]) == pytest.approx(100, rel=1e-3) for line in lines)
+
+
+def test_a_class_has_the_colour_of_its_label(rows):
+    maps, legend = figures.embedding_figures(rows)
+    labels = rows[0].runs[0].result.labels
+    colors = {name: "#" + bytes(color).hex() for name, color in zip(labels.names, labels.colors, strict=True)}
+    assert {look.name: look.color for look in legend} == colors
+    for _, figure in maps.values():
+        assert {trace["name"]: trace["marker"]["color"] for trace in figure["data"]}.items() <= colors.items()
+        assert all(trace["marker"]["line"] == {"color": figures.OUTLINE, "width": 1} for trace in figure["data"])
+
+
+def test_rare_classes_share_a_marker_and_keep_their_colours():
+    classes = np.r_[np.repeat(np.arange(30), 2), 77, 90]
+    styles = figures.class_looks([], classes)
+    pixels = PixelMap("kd", np.zeros((62, 2)), classes)
+    rare = figures.map_figure(pixels, styles, [])["data"][-1]
+    assert (rare["name"], len(rare["x"])) == ("other classes", 2)
+    assert rare["marker"]["color"] == [class_label([], 77).color, class_label([], 90).color]
+    assert rare["marker"]["symbol"] not in {look.symbol for look in styles.values()}

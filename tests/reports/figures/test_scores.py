@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -58,3 +59,49 @@ def test_cost_has_bars_over_seeds(rows):
     assert trace["y"] == pytest.approx([100 * row.miou], rel=1e-4)
     assert trace["error_y"]["array"] == pytest.approx([100 * row.miou_std], rel=1e-4)
     assert "error_y" not in every[0], "one seed has no spread"
+
+
+def test_one_validation_is_a_marker(make_run):
+    runs = [make_run(f"alone-{k}", miou=0.4 + 0.2 * k, seed=k) for k in range(2)]
+    for run in runs:
+        lines = (run / "metrics.jsonl").read_text().splitlines()
+        kept = [line for line in lines if "val" not in json.loads(line) or json.loads(line)["step"] == 300]
+        (run / "metrics.jsonl").write_text("\n".join(kept))
+    for over in ("step", "time"):
+        (point,) = figures.miou_figure(summarise(runs), over)["data"]
+        assert point["mode"] == "markers"
+        assert point["marker"]["symbol"] == "circle"
+        low, middle, high = (y * (1 - math.exp(-300 / 80)) for y in (40, 50, 60))
+        assert point["y"] == pytest.approx([middle], rel=1e-3)
+        assert point["error_y"]["array"] == pytest.approx([high - middle], rel=1e-3)
+        assert point["error_y"]["arrayminus"] == pytest.approx([middle - low], rel=1e-3)
+    (line,) = figures.miou_figure(summarise(runs[:1]))["data"]
+    assert "error_y" not in line
+
+
+def test_no_time_is_negative(make_run):
+    """Seconds of 1 and 100: their deviation is larger than their mean."""
+    runs = [make_run(f"kd-{k}", "distilled", 0.01 + 0.3 * k, seed=k, seconds=s) for k, s in enumerate((1, 2, 100))]
+    rows = summarise([make_run("teacher", "teacher", 0.7, seconds=0.0), *runs])
+    for cost in ("seconds", "ms_per_image"):
+        for teachers in (True, False):
+            drawn = figures.cost_figure(rows, cost, teachers=teachers)
+            for axis in ("x", "y"):
+                assert drawn["layout"][f"{axis}axis"]["rangemode"] in ("tozero", "nonnegative")
+                for trace in drawn["data"]:
+                    reach = trace.get(f"error_{axis}", {"arrayminus": [0]})["arrayminus"][0]
+                    assert trace[axis][0] - reach >= 0
+    (kd,) = figures.cost_figure(rows, "seconds", teachers=False)["data"]
+    assert kd["error_x"]["arrayminus"] == kd["x"], "it would reach below 0"
+    assert kd["error_x"]["array"][0] > kd["x"][0]
+    for over in ("step", "time"):
+        assert figures.miou_figure(rows, over)["layout"]["xaxis"]["rangemode"] == "tozero"
+
+
+def test_a_part_that_is_zero_has_no_line(make_run):
+    run = make_run("kd", "distilled", 0.5)
+    (run / "metrics.jsonl").write_text(
+        '{"step": 1, "parts": {"task": 1, "kd": 0}}\n{"step": 2, "parts": {"task": 1, "kd": 0}}\n'
+    )
+    (row,) = summarise([run])
+    assert [line["name"] for line in figures.parts_figure(row)["data"]] == ["task"]

@@ -3,11 +3,13 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
-from tests.store.fakes import make_comparison
+from tests.store.fakes import COLORS, NAMES, make_comparison
 
 from segdistill.reports import headline, rows_of, summarise, write_report
+from segdistill.reports import page as page_room
 from segdistill.store import read_comparison
 from segdistill.util import RunError
 
@@ -163,6 +165,50 @@ def test_the_bar_is_for_gains_alone(make_run, three_runs, tmp_path):
 
     assert bars(three_runs) == ["width: 40%"]
     assert bars([three_runs[1], make_run("worse", "distilled", 0.46)]) == []
+
+
+def test_the_bar_is_green_only_if_the_difference_is_decided(make_run, tmp_path):
+    def bar(name, scores):
+        runs = [make_run(f"{name}/alone-{s}", miou=0.5, seed=s, name="alone", gallery=0) for s in range(3)]
+        runs += [make_run(f"{name}/kd-{s}", "distilled", m, seed=s, name="kd", gallery=0) for s, m in enumerate(scores)]
+        page = Page(write_report(summarise(runs), tmp_path / "r.html").read_text())
+        return [each for attrs in page.all("span") if "fill" in (each := attrs.get("class") or "")]
+
+    assert bar("noise", [0.56, 0.49, 0.53]) == ["fill"]
+    assert bar("gain", [0.56, 0.57, 0.565]) == ["fill decided"]
+    css = (Path(page_room.__file__).parent / "assets/report.css").read_text()
+    assert ".fill { display: block; height: 100%; min-width: 3px; background: var(--soft); }" in css
+
+
+def test_a_class_has_one_colour_in_legends_maps_and_pictures(compared):
+    text = "".join(f"{tag} {attrs}" for tag, attrs in compared.tags)
+    for name, color in zip(NAMES, COLORS, strict=True):
+        value = "#" + bytes(color).hex()
+        assert f"background: {value}" in text, name
+        assert any(attrs.get("fill") == value for attrs in compared.all("path")), name
+    figures = [json.loads(script) for attrs, script in compared.scripts if attrs.get("type") == "application/json"]
+    drawn = {
+        trace["name"]: trace["marker"]["color"] for f in figures for trace in f["data"] if trace.get("name") in NAMES
+    }
+    assert drawn == {name: "#" + bytes(color).hex() for name, color in zip(NAMES, COLORS, strict=True)}
+
+
+def test_the_notes_of_a_run_and_its_dead_terms_are_told(three_runs, tmp_path):
+    run = three_runs[2]
+    known = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text(json.dumps(known | {"notes": [f"Switched off {EVIL}"]}))
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 300, "parts": {"af_dcd.contrast": 0.0}}) + "\n")
+    page = Page(write_report(summarise(three_runs), tmp_path / "r.html").read_text())
+    assert f"distilled: Switched off {EVIL}" in "".join(page.words)
+    assert "".join(page.words).count("af_dcd.contrast is 0 throughout.") == 2, "with the notes and beside the chart"
+    assert [attrs for attrs in page.all("p") if attrs.get("class") == "note"]
+
+
+def test_entries_are_sorted_by_their_number(compared):
+    values = [attrs.get("data-value") for attrs in compared.all("td")]
+    assert None not in values[:10]
+    assert all(value == "" or float(value) is not None for value in values if value is not None)
 
 
 def test_a_run_without_anything_but_a_result(make_run, tmp_path):
