@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from segdistill.reports import caveats, headline, make_table, summarise
+from segdistill.reports import caveats, headline, make_table, summarise, to_json, to_markdown
 from segdistill.reports.findings.gap import LEAST_LEAD, share_of_gap
 
 
@@ -42,3 +44,5 @@ def test_a_share_of_hundreds_of_per_cent_is_not_told(make_run):
     assert "gap closed %" not in make_table(rows).header
     assert headline(rows).endswith(f"over 2 seeds); {reason}.")
     assert f"No share of the gap is told for kd: {reason}." in caveats(rows)
+    assert f"No share of the gap is told for kd: {reason}." in to_markdown(rows)
+    assert json.loads(to_json(rows))["rows"][1]["gap_reason"] == reason

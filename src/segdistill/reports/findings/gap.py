@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 
 from segdistill.metrics import gap_closed
-from segdistill.reports.findings.units import percent
+from segdistill.reports.findings.row import Row
+from segdistill.reports.findings.units import listing, percent
 
 LEAST_LEAD = 0.01
 """Of mIoU: the share of a smaller lead is a small number divided by a smaller one."""
@@ -37,3 +38,11 @@ def share_of_gap(gain: float, alone: Sequence[float], teacher: float) -> tuple[f
     least = "1 point" if spread <= LEAST_LEAD else f"the {percent(spread)} by which its seeds differ"
     ahead = f"its teacher's {percent(teacher)} is only {percent(lead)} points ahead of the student alone"
     return None, f"{ahead}, less than {least}"
+
+
+def untold_shares(rows: Sequence[Row]) -> list[str]:
+    """A sentence for every reason why rows have no share of the gap."""
+    return [
+        f"No share of the gap is told for {listing([row.name for row in rows if row.gap_reason == reason])}: {reason}."
+        for reason in dict.fromkeys(row.gap_reason for row in rows if row.gap_reason)
+    ]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from segdistill.metrics import Paired, paired
+from segdistill.reports.findings.gap import untold_shares
 from segdistill.reports.findings.parts import silence
 from segdistill.reports.findings.ranking import best_distilled
 from segdistill.reports.findings.row import Row
@@ -70,10 +71,7 @@ def caveats(rows: Sequence[Row]) -> list[str]:
     if noise:
         notes.append(f"Within noise of the student alone: {listing(noise)}. The interval of the difference includes 0.")
     notes += _leader(rows, distilled)
-    reasons = dict.fromkeys(row.gap_reason for row in distilled if row.gap_reason)
-    for reason in reasons:
-        which = listing([row.name for row in distilled if row.gap_reason == reason])
-        notes.append(f"No share of the gap is told for {which}: {reason}.")
+    notes += untold_shares(rows)
     intervals = sum(pair.n > 1 for pair in pairs.values())
     if intervals > 1:
         notes.append(

@@ -58,6 +58,7 @@ def _values(row: Row) -> dict[str, Any]:
         "method": row.method,
         "protocol": row.protocol,
         **{key: getattr(row, key) for key in _NUMBERS},
+        "gap_reason": row.gap_reason or None,
         "vs_alone": _pair(row.vs_alone),
         "against": row.against,
         "vs_other": _pair(row.vs_other),

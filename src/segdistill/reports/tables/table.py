@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from segdistill.metrics import Paired
+from segdistill.reports.findings.gap import untold_shares
 from segdistill.reports.findings.row import Row
 from segdistill.reports.findings.units import percent, points
 
@@ -111,14 +112,15 @@ def _seeds(row: Row) -> Entry:
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
-    """What stands below a table: what its differences are, and the protocols."""
+    """What stands below a table: what its differences are, why a share of the gap is missing, and the protocols."""
     pairs = [pair for row in rows for pair in (row.vs_alone, row.vs_other) if pair is not None]
     protocols = dict.fromkeys(f"Protocol: {row.protocol}" for row in rows if row.protocol)
     if not pairs:
-        return list(protocols)
+        return [*untold_shares(rows), *protocols]
     interval = f"{100 * pairs[0].confidence:.0f} % Student-t interval" if any(pair.n > 1 for pair in pairs) else ""
     unit = "Differences: percentage points of mIoU, paired by seed"
-    return [f"{unit}, with the {interval}." if interval else f"{unit}; one seed decides nothing.", *protocols]
+    difference = f"{unit}, with the {interval}." if interval else f"{unit}; one seed decides nothing."
+    return [difference, *untold_shares(rows), *protocols]
 
 
 def printable(text: str) -> str:
