@@ -69,7 +69,7 @@ class Run:
     def validate(self):
         self.distiller.eval()
         weight = self.distiller.student[0].weight.detach().double()
-        return {"miou": weight.abs().mean().item(), "per_class_iou": weight.mean((1, 2, 3)).tolist()}
+        return {"miou": weight.abs().mean().item(), "per_class_iou": weight.mean((1, 2, 3)).sigmoid().tolist()}
 
     def go(self, **options):
         self.folder.mkdir(exist_ok=True)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from fnmatch import fnmatch
 
 import pytest
 import torch
@@ -79,6 +80,17 @@ def test_a_distillation_leaves_everything_a_run_promises(teacher, tmp_path):
     again = score_network(recipe, folder)
     assert again["score"] == result["score"]
     assert again["protocol"] in result["protocol"]
+
+    left = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    listed = [file.name for file in store.RUN_FILES]
+    assert not [name for name in left if not any(fnmatch(name, pattern) for pattern in listed)], "not in the list"
+    assert {file.name for file in store.RUN_FILES if file.record} - {store.FAILED} <= left
+    for file in store.RUN_FILES:
+        if file.name.endswith(".json") and file.name in left:  # the schema holds every key, and no other is written
+            assert store.read_record(file.record, folder / file.name).as_json() == store.read_json(folder / file.name)
+    assert store.read_lines(store.LogLine, folder / store.METRICS)[0].as_json() == records[0]
+    assert {name: term["loss"] for name, term in result["terms"].items()} == {"kd": "kd", "af_dcd": "af_dcd"}
+    assert all(term["title"] for term in result["terms"].values())
 
 
 @pytest.mark.filterwarnings("ignore")  # torch warns about itself while it traces

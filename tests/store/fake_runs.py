@@ -62,7 +62,7 @@ def make_run(tmp_path):
             "kind": kind,
             "seed": seed,
             "model": "deeplabv3_resnet18" if kind == "teacher" else "deeplabv3_mobilenetv2_035",
-            "terms": {"kd": {}, "af_dcd": {}} if kind == "distilled" else {},
+            "terms": {"kd": {"title": "KD"}, "af_dcd": {"title": "Af-DCD"}} if kind == "distilled" else {},
             "protocol": "streets val, 100 images, 9 classes, whole image, single scale",
             "score": {
                 "miou": miou,

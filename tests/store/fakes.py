@@ -60,7 +60,8 @@ def make_run(folder, name, kind, miou, seed, names=NAMES, pictures=3):
     score = {"miou": miou, "pixel_accuracy": 0.8, "per_class_iou": by_class, "boundary": boundary}
     result = {
         "name": name, "kind": kind, "seed": seed, "model": "big" if kind == "teacher" else "small", "score": score,
-        "terms": {"kd": {}} if kind == "distilled" else {}, "protocol": f"val, 100 images, {count} classes",
+        "terms": {"kd": {"title": "KD"}} if kind == "distilled" else {},
+        "protocol": f"val, 100 images, {count} classes",
         "best": {"step": 300, "val_miou": miou}, "params": 9_000_000 if kind == "teacher" else 600_000,
         "teacher": {"name": "big", "miou": TEACHER} if kind == "distilled" else None, "iterations": 300,
         "ms_per_image": 21.5 if kind == "teacher" else 6.0 + 0.1 * noise.random(), "seconds": seconds,
@@ -86,13 +87,13 @@ def records(name, kind, miou, ious, noise):
             }
 
 
-def features(kind, miou, count, noise, cells=96):
-    """Cells in clumps by class; the better the network, the tighter."""
+def features(kind, miou, count, noise, pixels=96):
+    """Pixels in clumps by class; the better the network, the tighter."""
     shared = np.random.default_rng(0)
-    classes = shared.integers(0, min(count, 30), cells)
-    teacher = shared.normal(0, 2, (min(count, 30), 8))[classes] + shared.normal(0, 0.3, (cells, 8))
-    own = (teacher + noise.normal(0, 2 - 3 * miou, (cells, 8))).astype(np.float16)
-    kept = {"student.head": own, "student.layer4": own, "class": classes, "image": np.arange(cells) // 12}
+    classes = shared.integers(0, min(count, 30), pixels)
+    teacher = shared.normal(0, 2, (min(count, 30), 8))[classes] + shared.normal(0, 0.3, (pixels, 8))
+    own = (teacher + noise.normal(0, 2 - 3 * miou, (pixels, 8))).astype(np.float16)
+    kept = {"student.head": own, "student.layer4": own, "class": classes, "image": np.arange(pixels) // 12}
     if kind == "distilled":
         kept |= {"teacher.head": teacher.astype(np.float16), "teacher.layer4": teacher.astype(np.float16)}
     return kept
@@ -127,3 +128,15 @@ def write(path, value):
 def lines(path, values):
     """Write JSON lines."""
     path.write_text("".join(json.dumps(value) + "\n" for value in values))
+
+
+def change(folder, **changes):
+    """Replace keys of ``comparison.json``."""
+    path = folder / "comparison.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def fail(run, error="The loss is not finite at step 40."):
+    """Make a failed run of a complete one."""
+    (run / "result.json").unlink()
+    (run / "failed.json").write_text(json.dumps({"error": error}))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from segdistill.store.features import feature_of, read_cells
+from segdistill.store.features import feature_of, read_pixel_features
 from segdistill.util import RunError
 
 CLASSES, IMAGES = np.array([0, 1, 1]), np.array([0, 0, 1])
@@ -24,22 +24,22 @@ def write(tmp_path):
 
 def test_reads_what_a_run_keeps(write):
     head = np.arange(6).reshape(3, 2).astype(np.float16)
-    cells = read_cells(write(student_head=head))
-    assert np.array_equal(cells["class"], CLASSES)
-    assert np.array_equal(cells["student.head"], head)
+    pixels = read_pixel_features(write(student_head=head))
+    assert np.array_equal(pixels["class"], CLASSES)
+    assert np.array_equal(pixels["student.head"], head)
 
 
 def test_no_file_and_no_cell(tmp_path, write):
-    assert read_cells(tmp_path / "absent") == {}
+    assert read_pixel_features(tmp_path / "absent") == {}
     none = np.zeros(0, np.int64)
-    assert read_cells(write(**{"class": none, "image": none}, student_head=np.zeros((0, 4), np.float16))) == {}
-    assert read_cells(write(**{"class": None, "image": None})) == {}
+    assert read_pixel_features(write(**{"class": none, "image": none}, student_head=np.zeros((0, 4), np.float16))) == {}
+    assert read_pixel_features(write(**{"class": None, "image": None})) == {}
 
 
 @pytest.mark.parametrize(
     "arrays",
     [
-        {"student_head": np.zeros((2, 4), np.float16)},  # fewer cells than classes
+        {"student_head": np.zeros((2, 4), np.float16)},  # fewer pixels than classes
         {"student_head": np.zeros(3, np.float16)},
         {"student_head": np.zeros((3, 4, 4), np.float16)},
         {"student_head": np.zeros((3, 0), np.float16)},
@@ -56,8 +56,8 @@ def test_no_file_and_no_cell(tmp_path, write):
     ],
 )
 def test_other_shapes_and_types_are_refused(write, arrays):
-    with pytest.raises(RunError, match=r"analysis\.safetensors.* must .* cells.*Delete (it|the file) to do without"):
-        read_cells(write(**arrays))
+    with pytest.raises(RunError, match=r"analysis\.safetensors.* must .* pixels.*Delete (it|the file) to do without"):
+        read_pixel_features(write(**arrays))
 
 
 def header(**tensors):
@@ -79,29 +79,31 @@ def test_damaged_files_are_refused(tmp_path, content):
     path = tmp_path / "analysis.safetensors"
     path.write_bytes(content)
     with pytest.raises(RunError, match="is not a readable safetensors file"):
-        read_cells(path)
+        read_pixel_features(path)
 
 
 def test_a_type_that_numpy_lacks_is_refused(tmp_path):
     path = tmp_path / "analysis.safetensors"
     path.write_bytes(header(x={"dtype": "BF16", "shape": [1, 1], "data_offsets": [0, 2]}) + b"\0\0")
     with pytest.raises(RunError, match="to do without"):
-        read_cells(path)
+        read_pixel_features(path)
 
 
 def test_a_preferred_feature_or_else_the_last(write):
-    cells = read_cells(write(student_head=np.ones((3, 2), np.float16), student_layer4=np.zeros((3, 5), np.float16)))
-    assert feature_of(cells, "student", "head").shape == (3, 2)
-    assert feature_of(cells, "student", "neck", "head").shape == (3, 2)
-    assert feature_of(cells, "student", "logits").shape == (3, 5)
-    assert feature_of(cells, "teacher", "head") is None
+    pixels = read_pixel_features(
+        write(student_head=np.ones((3, 2), np.float16), student_layer4=np.zeros((3, 5), np.float16))
+    )
+    assert feature_of(pixels, "student", "head").shape == (3, 2)
+    assert feature_of(pixels, "student", "neck", "head").shape == (3, 2)
+    assert feature_of(pixels, "student", "logits").shape == (3, 5)
+    assert feature_of(pixels, "teacher", "head") is None
     assert feature_of({}, "student") is None
 
 
 def test_what_is_not_finite_is_nan(write):
     head = np.array([[1, np.inf], [np.nan, -np.inf], [3, 4]], np.float16)
-    cells = read_cells(write(student_head=head))
-    found = feature_of(cells, "student", "head")
+    pixels = read_pixel_features(write(student_head=head))
+    found = feature_of(pixels, "student", "head")
     assert found.dtype == np.float64
     assert np.array_equal(found, [[1, np.nan], [np.nan, np.nan], [3, 4]], equal_nan=True)
-    assert np.isinf(cells["student.head"]).any(), "the cells themselves stay as they are"
+    assert np.isinf(pixels["student.head"]).any(), "the pixels themselves stay as they are"

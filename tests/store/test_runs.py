@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from segdistill.store import Environment, LogLine, TimingLine
 from segdistill.store.runs import curve, read_runs
 from segdistill.util import RunError
 
@@ -13,8 +14,8 @@ def test_reads_a_run(make_run):
     assert run.result.score.miou == 0.5
     assert run.result.score.per_class_iou["sign"] is None
     assert run.recipe.startswith("name: alone")
-    assert run.environment["threads"] == 2
-    assert [step for step, _ in curve(run.records, "val", "miou")] == [60, 120, 180, 240, 300]
+    assert run.environment.threads == 2
+    assert [step for step, _ in curve(run.log, lambda line: line.val and line.val.miou)] == [60, 120, 180, 240, 300]
 
 
 def test_a_folder_given_twice_counts_once(make_run):
@@ -27,7 +28,7 @@ def test_what_is_not_there_need_not_be(make_run):
     for name in ("recipe.yaml", "environment.json", "metrics.jsonl"):
         (folder / name).unlink()
     (run,) = read_runs([folder])
-    assert (run.recipe, run.environment, run.records, run.result.score) == ("", {}, [], None)
+    assert (run.recipe, run.environment, run.log, run.result.score) == ("", Environment(), [], None)
 
 
 def test_no_runs():
@@ -73,7 +74,8 @@ def test_result_that_is_not_json(make_run):
         read_runs([run])
 
 
-def test_a_curve_leaves_out_what_is_no_number():
+def test_a_curve_leaves_out_what_is_no_number(make_run):
+    folder = make_run("alone")
     records = [
         {"step": 1, "parts": {"task": 2.0}},
         {"step": 2, "parts": {"task": "<b>"}},
@@ -81,8 +83,12 @@ def test_a_curve_leaves_out_what_is_no_number():
         {"step": 4, "parts": 7},
         {"parts": {"task": 1.0}},
         {"step": 6, "val": {}},
+        {"step": 7, "loss": 1},
     ]
-    assert curve(records, "parts", "task") == [(1, 2.0)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    (run,) = read_runs([folder])
+    assert curve(run.log, lambda line: line.parts.get("task")) == [(1, 2.0)]
+    assert curve([LogLine.model_construct(step=1, loss=float("inf"))], lambda line: line.loss) == []
 
 
 def write(run, name, value):
@@ -94,7 +100,7 @@ def read(folder):
     return read_runs([folder])[0]
 
 
-def cells(count=6, **changes):
+def pixels(count=6, **changes):
     known = {
         "student.head": np.ones((count, 4), np.float16),
         "class": np.zeros(count, np.int64),
@@ -114,13 +120,13 @@ def test_the_newer_files(make_run):
     write(folder, "confusion.json", {"matrix": [[3, 1], [0, 2]]})
     write(folder, "images.json", {"images": [{"name": "a.png", "miou": 0.5}, {"name": "b.png", "miou": None}]})
     write(folder, "gallery/gallery.json", {"samples": [{"name": "b.png", "miou": None}]})
-    save_file(cells(), folder / "analysis.safetensors")
+    save_file(pixels(), folder / "analysis.safetensors")
     run = read(folder)
     assert run.confusion == [[3, 1], [0, 2]]
     assert [(image.name, image.miou) for image in run.images] == [("a.png", 0.5), ("b.png", None)]
     assert [sample.name for sample in run.gallery] == ["b.png"]
     assert run.analysis["student.head"].shape == (6, 4)
-    assert run.timing[0] == {"step": 10, "seconds": 2.0, "images_per_s": 40.0}
+    assert run.timing[0] == TimingLine(step=10, seconds=2.0, images_per_s=40.0)
     assert (run.result.images_per_s, run.result.peak_memory_mb) == (12.5, 900)
 
 
@@ -185,7 +191,7 @@ def test_costs_are_numbers(make_run, key, value):
 )
 def test_features_of_other_shapes_or_types(make_run, changes, message):
     folder = make_run("alone")
-    save_file(cells(**changes), folder / "analysis.safetensors")
+    save_file(pixels(**changes), folder / "analysis.safetensors")
     with pytest.raises(RunError, match=message):
         _ = read(folder).analysis
 
@@ -198,10 +204,10 @@ def test_a_file_that_holds_no_features(make_run, content):
         _ = read(folder).analysis
 
 
-def test_too_many_cells_are_refused(make_run):
+def test_too_many_pixels_are_refused(make_run):
     folder = make_run("alone")
-    save_file(cells(4097), folder / "analysis.safetensors")
-    with pytest.raises(RunError, match="at most 4096 cells"):
+    save_file(pixels(4097), folder / "analysis.safetensors")
+    with pytest.raises(RunError, match="at most 4096 pixels"):
         _ = read(folder).analysis
 
 

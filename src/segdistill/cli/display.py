@@ -132,19 +132,11 @@ def print_result(result: dict[str, Any], run: Path) -> None:
 
 def print_summary(rows: "Sequence[Row]") -> None:
     """The table of several runs, as two: what came out, and what it cost."""
-    from rich.box import SIMPLE_HEAD
-
-    from segdistill.reports import table_cells
+    from segdistill.reports import make_table, to_text
 
     for part in ("scores", "cost"):
-        header, cells = table_cells(rows, part)
-        columns = [
-            Column(escape(name), overflow="fold", justify="right" if i else "left") for i, name in enumerate(header)
-        ]
-        table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
-        for line in cells:
-            table.add_row(*(escape(cell) for cell in line))
-        out.print(table)
+        out.print(to_text(make_table(rows, part), out.width), markup=False, highlight=False, soft_wrap=True)
+        out.print()
 
 
 def print_notes(rows: "Sequence[Row]") -> None:

@@ -8,8 +8,6 @@ from segdistill.comparison.latency import measure_latencies
 from segdistill.reports import Row, rows_of, to_csv, to_json, to_latex, to_markdown, write_report
 from segdistill.store import read_comparison
 
-TABLE = "table"
-
 
 def conclude(folder: Path) -> list[Row]:
     """Write ``table.md``, ``.tex``, ``.csv``, ``.json`` and ``report.html`` from the runs that are done.
@@ -28,6 +26,6 @@ def conclude(folder: Path) -> list[Row]:
     comparison = read_comparison(folder)
     rows = rows_of(comparison)
     for suffix, render in (("md", to_markdown), ("tex", to_latex), ("csv", to_csv), ("json", to_json)):
-        store.write_text(folder / f"{TABLE}.{suffix}", render(rows))
-    write_report(rows, folder / "report.html", comparison)
+        store.write_text(folder / f"{store.TABLE}.{suffix}", render(rows))
+    write_report(rows, folder / store.REPORT, comparison)
     return rows

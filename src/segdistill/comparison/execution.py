@@ -17,6 +17,7 @@ from segdistill import store
 from segdistill.comparison.planning import Planned
 from segdistill.experiment import Runner, build, make_accelerator, refuse_other, run_recipe
 from segdistill.recipe import Recipe, change_recipe
+from segdistill.store import Failed
 from segdistill.util import NotFiniteError, lock
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def _take(run: Planned, on_log: OnLog, keep_going: bool) -> bool:
             if not keep_going:
                 raise
             with contextlib.suppress(FileNotFoundError):  # several processes may fail at once: one has written it
-                store.write_json(run.folder / store.FAILED, {"error": str(error).splitlines()[0]})
+                store.write_record(run.folder / store.FAILED, Failed(error=str(error).splitlines()[0]))
             logger.warning("%s failed: %s", run.title, error)
             if accelerator.num_processes > 1:
                 raise  # the other processes wait for this one: the same command goes on with the next run

@@ -1,8 +1,7 @@
 """Pictures of a comparison: the images on which its methods differ most."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from segdistill import store
 from segdistill.data import Selection, eval_loader
@@ -15,7 +14,7 @@ from segdistill.experiment import (
     write_gallery,
 )
 from segdistill.prediction import load
-from segdistill.store import first_runs, read_comparison
+from segdistill.store import Gallery, Images, ImageScore, first_runs, read_comparison
 
 
 def write_galleries(folder: Path) -> None:
@@ -25,7 +24,7 @@ def write_galleries(folder: Path) -> None:
     if not students:
         return
     recipe = recipe_of(students[0])
-    scores = {run: store.read_json(run / store.IMAGES)["images"] for run in runs.values()}
+    scores = {run: store.read_record(Images, run / store.IMAGES).images for run in runs.values()}
     shown = _most_different([scores[run] for run in students], recipe.train.gallery)
     stale = [run for run in scores if not _shows(run, [scores[run][index] for index in shown])]
     if not shown or not stale:
@@ -50,16 +49,16 @@ def write_galleries(folder: Path) -> None:
         )
 
 
-def _most_different(scores: Sequence[Sequence[Mapping[str, Any]]], count: int) -> list[int]:
+def _most_different(scores: Sequence[Sequence[ImageScore]], count: int) -> list[int]:
     """Images by the spread of their mIoU over the methods, widest first."""
     spreads = {}
     for index, images in enumerate(zip(*scores, strict=True)):
-        values = [image["miou"] for image in images]
-        if None not in values:
+        values = [image.miou for image in images if image.miou is not None]
+        if len(values) == len(images):
             spreads[index] = max(values) - min(values)
     return sorted(spreads, key=lambda index: -spreads[index])[:count]
 
 
-def _shows(run: Path, samples: Sequence[Mapping[str, Any]]) -> bool:
+def _shows(run: Path, samples: Sequence[ImageScore]) -> bool:
     index = run / store.GALLERY_INDEX
-    return index.is_file() and store.read_json(index) == {"samples": list(samples)}
+    return index.is_file() and store.read_record(Gallery, index).samples == list(samples)

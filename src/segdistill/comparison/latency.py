@@ -24,5 +24,4 @@ def measure_latencies(folder: Path) -> None:
     loader = eval_loader(evenly(test_set or val_set or train_set, 1), image_scale=recipe.data.image_scale)
     segments = {name: load_predictor(run).to(device).network.segment for name, run in networks.items()}
     measured = latencies(segments, loader, device, repeats=ROUNDS)
-    path = folder / store.COMPARISON
-    store.write_json(path, {**store.read_json(path), "ms_per_image": measured})
+    store.write_record(folder / store.COMPARISON, comparison.model_copy(update={"ms_per_image": measured}))

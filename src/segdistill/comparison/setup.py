@@ -5,15 +5,14 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from segdistill import store
 from segdistill.comparison.execution import OnLog, finish_all, measure_speeds
 from segdistill.comparison.planning import Comparison, Planned, Variant
 from segdistill.experiment import build, make_accelerator, try_step
 from segdistill.recipe import change_recipe
-from segdistill.store import FORMAT
-from segdistill.util import RecipeError, RunError, lock
+from segdistill.store import FORMAT, MethodRecord, read_comparison
+from segdistill.util import RecipeError, lock
 
 
 def set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
@@ -33,7 +32,7 @@ def set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
 
 def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
     known = _read_plan(comparison.folder)
-    if known and (known["budget"], known["recipe"]) != (comparison.budget, comparison.recipe.model_dump(mode="json")):
+    if known and (known.budget, known.recipe) != (comparison.budget, comparison.recipe.model_dump(mode="json")):
         raise RecipeError(
             f"{comparison.folder} holds a comparison with another recipe or budget. Give the same again to continue "
             "it, or choose another --out."
@@ -42,7 +41,7 @@ def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
         for _ in finish_all([comparison.teacher], on_log, keep_going=False):
             pass
     accelerator = make_accelerator(comparison.recipe)
-    tried = {row["name"] for row in known.get("methods", [])}
+    tried = {row.name for row in known.methods} if known else set()
     for variant in comparison.variants:
         if variant.name in tried:
             continue
@@ -54,7 +53,7 @@ def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
             try_step(built, variant.recipe, accelerator.device)
         except ValueError as error:
             raise RecipeError(f"method {variant.name}: {error}") from error
-    speeds, seconds = dict(known.get("seconds_per_step", {})), known.get("budget_seconds")
+    speeds, seconds = (dict(known.seconds_per_step), known.budget_seconds) if known else ({}, None)
     variants = comparison.variants
     if comparison.budget == "time":
         missing = [variant for variant in variants if variant.name not in speeds]
@@ -87,46 +86,42 @@ def _within(variant: Variant, steps: float) -> Variant:
     return variant._replace(recipe=change_recipe(variant.recipe, {"train": values}))
 
 
-def _read_plan(folder: Path) -> dict[str, Any]:
-    """``comparison.json`` of a folder, empty if there is none.
+def _read_plan(folder: Path) -> store.Comparison | None:
+    """``comparison.json`` of a folder, None if there is none.
 
     Raises:
         RunError: If it is not one of ours.
     """
-    path = folder / store.COMPARISON
-    if not path.is_file():
-        return {}
-    plan = store.read_json(path)
-    if not isinstance(plan, dict) or plan.get("format") != FORMAT:
-        raise RunError(f"{path} must be of format {FORMAT}.")
-    return plan
+    return read_comparison(folder) if (folder / store.COMPARISON).is_file() else None
 
 
 def _write_plan(
-    comparison: Comparison, known: Mapping[str, Any], speeds: Mapping[str, float], seconds: float | None
+    comparison: Comparison, known: store.Comparison | None, speeds: Mapping[str, float], seconds: float | None
 ) -> None:
     """Write down what belongs together; rows and seeds of an earlier plan of the same folder stay."""
-    rows = {row["name"]: row for row in known.get("methods", [])}
+    rows = {row.name: row for row in known.methods} if known else {}
     for variant in comparison.variants:
-        earlier = rows.get(variant.name, {}).get("runs", [])
+        earlier = rows[variant.name].runs if variant.name in rows else []
         runs = [f"{variant.name}/{seed}" for seed in comparison.seeds]
-        rows[variant.name] = {
-            "name": variant.name,
-            "method": variant.method,
-            "settings": variant.settings,
-            "runs": list(dict.fromkeys([*earlier, *runs])),
-        }
+        rows[variant.name] = MethodRecord(
+            name=variant.name,
+            method=variant.method,
+            settings=variant.settings,
+            runs=list(dict.fromkeys([*earlier, *runs])),
+        )
     teacher = comparison.recipe.teacher
-    content = {
-        "format": FORMAT,
-        "name": comparison.recipe.name,
-        "command": shlex.join(["segdistill", *sys.argv[1:]]),
-        "budget": comparison.budget,
-        "budget_seconds": seconds,
-        "seconds_per_step": dict(speeds),
-        "against": comparison.against,
-        "teacher": "teacher" if comparison.teacher is not None else teacher and str(Path(teacher.weights).absolute()),
-        "methods": list(rows.values()),
-        "recipe": comparison.recipe.model_dump(mode="json"),
-    }
-    store.write_json(comparison.folder / store.COMPARISON, content)
+    given = None if teacher is None else str(Path(teacher.weights).absolute())
+    content = store.Comparison(
+        folder=comparison.folder,
+        format=FORMAT,
+        name=comparison.recipe.name,
+        command=shlex.join(["segdistill", *sys.argv[1:]]),
+        budget=comparison.budget,
+        budget_seconds=seconds,
+        seconds_per_step=dict(speeds),
+        against=comparison.against,
+        teacher="teacher" if comparison.teacher is not None else given,
+        methods=list(rows.values()),
+        recipe=comparison.recipe.model_dump(mode="json"),
+    )
+    store.write_record(comparison.folder / store.COMPARISON, content)

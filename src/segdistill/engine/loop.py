@@ -21,6 +21,7 @@ from segdistill.engine.meter import Clock, Meter, PeakMemory
 from segdistill.engine.signals import Stopped, StopSignal
 from segdistill.engine.step import Loop, Plan, wrap
 from segdistill.networks import Teacher
+from segdistill.store import LogLine, TimingLine, Validation
 from segdistill.types import Batch
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def train(
         plan: The numbers.
         run: Run folder.
         accelerator: Device and processes.
-        validate: Scores the student; returns ``{"miou", ...}`` as it shall stand in ``metrics.jsonl``.
+        validate: Scores the student; returns the keys of `store.Validation`.
         resume: Continue from the folder's last checkpoint; start anew if it has none.
         on_log: Called with every record, training and validation, with timing added.
 
@@ -94,13 +95,13 @@ def train(
 
     saved_step = progress.step
 
-    def report(record: dict[str, Any]) -> None:
+    def report(line: LogLine) -> None:
         if accelerator.is_main_process:
-            timing = {"step": progress.step, **clock.lap(progress.step)}
-            store.append_record(run / store.METRICS, record)
+            timing = TimingLine(step=progress.step, **clock.lap(progress.step))
+            store.append_record(run / store.METRICS, line)
             store.append_record(run / store.TIMING, timing)
             if on_log is not None:
-                on_log({**record, **timing})
+                on_log({**line.as_json(), **timing.as_json()})
 
     def save(path: str) -> None:
         meter.check()
@@ -131,16 +132,16 @@ def train(
             progress.step += 1
             last = progress.step == plan.iterations
             if progress.step % plan.log_every == 0 or last:
-                report({"step": progress.step, "lr": lr, **meter.flush(accelerator)})
+                report(LogLine(step=progress.step, lr=lr, **meter.flush(accelerator)))
             if norms is not None:
-                report({"step": progress.step, "grad_norms": norms})
+                report(LogLine(step=progress.step, grad_norms=norms))
             if validate is not None and (progress.step % plan.val_every == 0 or last):
                 meter.check()
                 with clock.stopped():
-                    val = validate()
-                report({"step": progress.step, "val": val})
-                if val["miou"] > progress.best_miou:
-                    progress.best_step, progress.best_miou = progress.step, val["miou"]
+                    val = Validation.model_validate(validate())
+                report(LogLine(step=progress.step, val=val))
+                if val.miou > progress.best_miou:
+                    progress.best_step, progress.best_miou = progress.step, val.miou
                     save(store.BEST)
             stopping = _agree_on_stop(stop, progress.step, accelerator)
             if progress.step % plan.save_every == 0 or last or stopping:

@@ -9,30 +9,30 @@ from collections.abc import Iterator
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 
 from segdistill import store
+from segdistill.store import Environment
 
 REPORTED_PACKAGES = ("segdistill", "torch", "torchvision", "timm", "accelerate", "numpy")
 
 
-def environment(accelerator: Accelerator) -> dict[str, Any]:
+def environment(accelerator: Accelerator) -> Environment:
     """What a number depends on beside the recipe."""
     device = accelerator.device
-    return {
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": " ".join(["segdistill", *sys.argv[1:]]),
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "threads": torch.get_num_threads(),
-        "processes": accelerator.num_processes,
-        "packages": {name: version(name) for name in REPORTED_PACKAGES},
-    }
+    return Environment(
+        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+        command=" ".join(["segdistill", *sys.argv[1:]]),
+        commit=_commit(),
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        threads=torch.get_num_threads(),
+        processes=accelerator.num_processes,
+        packages={name: version(name) for name in REPORTED_PACKAGES},
+    )
 
 
 def _commit() -> str | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from segdistill import store
 from segdistill.engine import Protocol, Segment, class_scores, to_device
 from segdistill.labels import ignored_color
+from segdistill.store import Gallery, ImageScore
 from segdistill.types import IGNORE_INDEX, Batch
 
 
@@ -20,7 +21,7 @@ def write_gallery(
     folder: Path,
     segments: Mapping[str, Segment],
     loader: Iterable[Batch],
-    samples: Sequence[Mapping[str, Any]],
+    samples: Sequence[ImageScore],
     *,
     colors: Sequence[tuple[int, int, int]],
     device: torch.device,
@@ -52,7 +53,7 @@ def write_gallery(
             pictures[name] = colored(class_scores(segment, batch.image, size, protocol).argmax(1)[0], colors)
         for name, array in pictures.items():
             Image.fromarray(array).save(folder / f"{name}_{index:03d}.png")
-    store.write_json(folder / Path(store.GALLERY_INDEX).name, {"samples": [dict(sample) for sample in samples]})
+    store.write_record(folder / Path(store.GALLERY_INDEX).name, Gallery(samples=list(samples)))
 
 
 def colored(ids: Tensor, colors: Sequence[tuple[int, int, int]]) -> "np.ndarray[Any, np.dtype[np.uint8]]":

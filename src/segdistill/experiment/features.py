@@ -1,4 +1,4 @@
-"""Features of a sample of cells, kept beside a run for the embedding plots of its report."""
+"""Features of a sample of pixels, kept beside a run for the embedding plots of its report."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -9,21 +9,22 @@ from safetensors.torch import save
 from torch import Tensor
 
 from segdistill.engine import to_device
+from segdistill.store import CLASS_ARRAY, IMAGE_ARRAY, feature_array
 from segdistill.types import IGNORE_INDEX, Batch, SegOutput
 from segdistill.util import seal, write_atomic
 
 NUM_IMAGES = 32
-CELLS_PER_IMAGE = 32
+PIXELS_PER_IMAGE = 32
 PREFERRED = ("layer4", "head")  # what the distillation acts on, and what the classifier sees
 
 
 @torch.no_grad()
-def write_cells(
+def write_pixel_features(
     path: Path, networks: Mapping[str, Callable[[Tensor], SegOutput]], loader: Iterable[Batch], device: torch.device
 ) -> None:
     """Write the features of every network at the same labelled pixels of the same images.
 
-    The pixels follow from the labels alone, so that all runs on one set hold the same cells. Each is drawn from
+    The pixels follow from the labels alone, so that all runs on one set hold the same ones. Each is drawn from
     a class that its image holds, all classes alike, or road and sky would be all there is to see.
 
     Args:
@@ -39,11 +40,11 @@ def write_cells(
         classes, points = _draw(batch.target[0], seed=index)
         if not len(classes):
             continue
-        kept.setdefault("class", []).append(classes)
-        kept.setdefault("image", []).append(torch.full_like(classes, index))
+        kept.setdefault(CLASS_ARRAY, []).append(classes)
+        kept.setdefault(IMAGE_ARRAY, []).append(torch.full_like(classes, index))
         for role, network in networks.items():
             for name, feature in _maps(network(batch.image)).items():
-                kept.setdefault(f"{role}.{name}", []).append(_read(feature, points))
+                kept.setdefault(feature_array(role, name), []).append(_read(feature, points))
     tensors = {name: torch.cat(parts).cpu().contiguous() for name, parts in kept.items()}
     write_atomic(path, seal(save(tensors)))
 
@@ -54,7 +55,7 @@ def _draw(target: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     present = labels[labels != IGNORE_INDEX].unique()  # type: ignore[no-untyped-call]
     generator = torch.Generator().manual_seed(seed)
     classes, points = [], []
-    for turn in range(CELLS_PER_IMAGE if len(present) else 0):
+    for turn in range(PIXELS_PER_IMAGE if len(present) else 0):
         wanted = present[turn % len(present)]
         rows, columns = (labels == wanted).nonzero(as_tuple=True)
         pick = int(torch.randint(len(rows), (), generator=generator))
@@ -72,7 +73,7 @@ def _maps(output: SegOutput) -> dict[str, Tensor]:
 
 
 def _read(feature: Tensor, points: Tensor) -> Tensor:
-    """Values (n, C) of a map (1, C, h, w) at its cells nearest to the points."""
+    """Values (n, C) of a map (1, C, h, w) at its positions nearest to the points."""
     grid = points.to(feature.device, torch.float32)[None, None]
     values = F.grid_sample(feature.float(), grid, mode="nearest", padding_mode="border", align_corners=False)
     return values[0, :, 0].T.to(torch.float16)

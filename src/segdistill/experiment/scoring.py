@@ -1,6 +1,6 @@
 """A network on a set of a recipe: its scores, over all processes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from segdistill.metrics import (
 )
 from segdistill.prediction import load_predictor
 from segdistill.recipe import Recipe
+from segdistill.store import Boundary, ImageScore, Score
 from segdistill.types import Batch
 from segdistill.util import ArgumentError
 
@@ -76,14 +77,14 @@ class Examination(NamedTuple):
     """All that one pass over a set tells.
 
     Attributes:
-        score: As in ``result.json``: mIoU, pixel accuracy, IoU by class name, boundary scores if asked for.
+        score: Boundary scores if asked for.
         confusion: (K, K) counts, rows are the truth.
         images: Name and mIoU of every image, in the order of the set; None where an image has no label.
     """
 
-    score: dict[str, Any]
+    score: Score
     confusion: Tensor
-    images: list[dict[str, Any]]
+    images: list[ImageScore]
 
 
 def examine_set(
@@ -93,7 +94,7 @@ def examine_set(
     num_classes, boundary = dataset.labels.num_classes, recipe.evaluate.boundary
     rank, step = accelerator.process_index, accelerator.num_processes
     indices = iter(range(rank, len(dataset), step))
-    images: list[dict[str, Any]] = []
+    images: list[tuple[int, ImageScore]] = []
     counts = empty_boundary_counts(num_classes).to(accelerator.device)
 
     def on_image(batch: Batch, prediction: Tensor) -> None:
@@ -101,7 +102,7 @@ def examine_set(
         index = next(indices)
         own = confusion_matrix(prediction, batch.target, num_classes).cpu()
         miou = scores(own).miou if own.any() else None
-        images.append({"index": index, "name": dataset.path(index).name, "miou": miou})
+        images.append((index, ImageScore(name=dataset.path(index).name, miou=miou)))
         if boundary:
             counts += boundary_counts(prediction, batch.target, num_classes)
 
@@ -109,19 +110,26 @@ def examine_set(
     if step > 1:
         counts = accelerator.reduce(counts, reduction="sum")
         images = gather_object(images)
-    images = [{"name": image["name"], "miou": image["miou"]} for image in sorted(images, key=itemgetter("index"))]
     names = dataset.labels.names
-    result = named(score(confusion, build_protocol(recipe))._asdict(), names)
-    if boundary:
-        edges = boundary_scores(counts)
-        result["boundary"] = {
-            "iou": edges.iou,
-            "f": edges.f,
-            "per_class_iou": dict(zip(names, edges.per_class_iou, strict=True)),
-            "per_class_f": dict(zip(names, edges.per_class_f, strict=True)),
-            "rule": BOUNDARY_RULE,
-        }
-    return Examination(result, confusion.cpu(), images)
+    found = score(confusion, build_protocol(recipe))
+    result = Score(
+        miou=found.miou,
+        pixel_accuracy=found.pixel_accuracy,
+        per_class_iou=dict(zip(names, found.per_class_iou, strict=True)),
+        boundary=_boundary(counts, names) if boundary else None,
+    )
+    return Examination(result, confusion.cpu(), [image for _, image in sorted(images, key=itemgetter(0))])
+
+
+def _boundary(counts: Tensor, names: Sequence[str]) -> Boundary:
+    edges = boundary_scores(counts)
+    return Boundary(
+        iou=edges.iou,
+        f=edges.f,
+        per_class_iou=dict(zip(names, edges.per_class_iou, strict=True)),
+        per_class_f=dict(zip(names, edges.per_class_f, strict=True)),
+        rule=BOUNDARY_RULE,
+    )
 
 
 def score_network(
@@ -152,9 +160,4 @@ def score_network(
     text = build_protocol(recipe).describe(
         recipe.data.dataset, chosen, len(dataset), len(predictor.names), recipe.data.image_scale
     )
-    return {"score": examined.score, "protocol": text}
-
-
-def named(val: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Scores with the IoU of each class under its name, as ``result.json`` has them."""
-    return {**val, "per_class_iou": dict(zip(names, val["per_class_iou"], strict=True))}
+    return {"score": examined.score.as_json(), "protocol": text}

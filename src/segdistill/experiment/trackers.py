@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from segdistill import store
 from segdistill.util import ArgumentError
 
 
@@ -19,7 +20,7 @@ def tensorboard(folder: Path) -> Callable[[dict[str, Any]], None]:
         raise ArgumentError(
             "`train.tracker` is tensorboard, which is not installed: pip install segdistill[tensorboard]."
         ) from None
-    writer = SummaryWriter(str(folder / "tensorboard"))
+    writer = SummaryWriter(str(folder / store.TENSORBOARD))
 
     def write(record: dict[str, Any]) -> None:
         flat = {f"val/{k}": v for k, v in record.get("val", {}).items() if isinstance(v, float)}

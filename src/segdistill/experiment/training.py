@@ -19,9 +19,10 @@ from segdistill import store
 from segdistill.data import EvalLoader, SegmentationDataset, Selection, eval_loader, evenly, spread, train_loader
 from segdistill.engine import Progress, Segment, checkpoint, eager, train
 from segdistill.experiment.checking import refuse_faults
+from segdistill.experiment.describing import teacher_name, term_record
 from segdistill.experiment.environment import environment, event_log
 from segdistill.experiment.evidence import write_gallery
-from segdistill.experiment.features import NUM_IMAGES, write_cells
+from segdistill.experiment.features import NUM_IMAGES, write_pixel_features
 from segdistill.experiment.scoring import Examination, examine_set, make_accelerator, score_set
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.settings import build_plan, build_protocol
@@ -30,6 +31,7 @@ from segdistill.measure import latencies
 from segdistill.metrics import Scores
 from segdistill.networks import Network, save_network
 from segdistill.recipe import Recipe, dump_recipe, load_recipe
+from segdistill.store import BestStep, Confusion, Images, Labels, Result, TeacherScore
 from segdistill.types import Batch, SegOutput
 from segdistill.util import RecipeError, RunError
 
@@ -59,8 +61,7 @@ def run_recipe(
     if resume:
         refuse_other(folder, recipe, f"Continue it as it is (segdistill train --resume {folder})")
     if resume and store.is_complete(folder):
-        result: dict[str, Any] = store.read_json(folder / store.RESULT)
-        return result
+        return store.read_record(Result, folder / store.RESULT).as_json()
     accelerator = make_accelerator(recipe)
     with event_log(folder, accelerator):
         built = build(recipe)
@@ -69,12 +70,12 @@ def run_recipe(
             with eager():
                 refuse_faults(recipe, built, accelerator.device)
             store.write_text(folder / store.RECIPE, dump_recipe(recipe))
-            store.write_json(folder / store.ENVIRONMENT, environment(accelerator))
+            store.write_record(folder / store.ENVIRONMENT, environment(accelerator))
         progress = runner.train(resume=resume, on_log=on_log)
         with eager():
             result = runner.finish(progress)
     accelerator.wait_for_everyone()
-    return result
+    return result.as_json()
 
 
 class Runner:
@@ -130,7 +131,7 @@ class Runner:
                 on_log=log,
             )
 
-    def finish(self, progress: Progress) -> dict[str, Any]:
+    def finish(self, progress: Progress) -> Result:
         """Score the best weights, write student, gallery and result."""
         built, recipe, accelerator = self.built, self.recipe, self.accelerator
         accelerator.wait_for_everyone()  # the main process writes the checkpoints
@@ -143,56 +144,54 @@ class Runner:
         teacher_score = None
         if self.teacher is not None and split is not None:
             teacher_score = self._score(self.teacher.segment, split).miou
-        result: dict[str, Any] = {
-            "name": recipe.name,
-            "kind": recipe.kind,
-            "seed": recipe.seed,
-            "model": recipe.model.name,
-            "terms": {name: term.model_dump(mode="json") for name, term in recipe.terms.items()},
-            "protocol": None if split is None else self._describe(split),
-            "score": None if examined is None else examined.score,
-            "best": {
-                "step": progress.best_step,
-                "val_miou": progress.best_miou if progress.best_step else None,
-            },
-            "teacher": None if teacher_score is None else {"name": _teacher_name(recipe), "miou": teacher_score},
-            "params": sum(parameter.numel() for parameter in network.parameters()),
-            "iterations": progress.step,
-            "seconds": round(progress.seconds, 1),
-            "images_per_s": round(progress.step * recipe.data.batch_size / max(progress.seconds, 1e-9), 2),
-            "peak_memory_mb": progress.peak_memory_mb,
-            "labels": {"names": list(labels.names), "colors": [list(color) for color in labels.colors]},
-        }
+        result = Result(
+            name=recipe.name,
+            kind=recipe.kind,
+            seed=recipe.seed,
+            model=recipe.model.name,
+            terms={name: term_record(name, term) for name, term in recipe.terms.items()},
+            protocol=None if split is None else self._describe(split),
+            score=None if examined is None else examined.score,
+            best=BestStep(step=progress.best_step, val_miou=progress.best_miou if progress.best_step else None),
+            teacher=None if teacher_score is None else TeacherScore(name=teacher_name(recipe), miou=teacher_score),
+            params=sum(parameter.numel() for parameter in network.parameters()),
+            ms_per_image=None if split is None else self._latency(segment, split),
+            iterations=progress.step,
+            seconds=round(progress.seconds, 1),
+            images_per_s=round(progress.step * recipe.data.batch_size / max(progress.seconds, 1e-9), 2),
+            peak_memory_mb=progress.peak_memory_mb,
+            labels=Labels(names=list(labels.names), colors=list(labels.colors)),
+        )
         if accelerator.is_main_process:
             if split is not None and examined is not None:
-                self._write_evidence(network, split, examined, result)
+                self._write_evidence(network, split, examined)
             save_network(
                 self.folder / store.STUDENT,
                 network,
                 extra={
                     "image_scale": repr(recipe.data.image_scale),
                     "recipe": recipe.name,
-                    "score": json.dumps(result["score"] and result["score"]["miou"]),
-                    "protocol": str(result["protocol"]),
+                    "score": json.dumps(result.score and result.score.miou),
+                    "protocol": str(result.protocol),
                 },
             )
-            store.write_json(self.folder / store.RESULT, result)
+            store.write_record(self.folder / store.RESULT, result)
         return result
 
-    def _write_evidence(
-        self, network: Network, split: SegmentationDataset, examined: Examination, result: dict[str, Any]
-    ) -> None:
-        """Latency, and what the report shows beside the scores: confusion, images, features, pictures."""
+    def _latency(self, segment: Segment, split: SegmentationDataset) -> float | None:
+        if not self.accelerator.is_main_process:
+            return None
+        return latencies({"student": segment}, self._images(split), self.device, repeats=10)["student"]
+
+    def _write_evidence(self, network: Network, split: SegmentationDataset, examined: Examination) -> None:
+        """What the report shows beside the scores: confusion, images, features, pictures."""
         recipe, folder = self.recipe, self.folder
-        result["ms_per_image"] = latencies({"student": network.segment}, self._images(split), self.device, repeats=10)[
-            "student"
-        ]
-        store.write_json(folder / store.CONFUSION, {"matrix": examined.confusion.tolist()})
-        store.write_json(folder / store.IMAGES, {"images": examined.images})
+        store.write_record(folder / store.CONFUSION, Confusion(matrix=examined.confusion.tolist()))
+        store.write_record(folder / store.IMAGES, Images(images=examined.images))
         networks: dict[str, Callable[[Tensor], SegOutput]] = {"student": network}
         if self.teacher is not None:
             networks["teacher"] = self.teacher
-        write_cells(folder / store.ANALYSIS, networks, self._images(evenly(split, NUM_IMAGES)), self.device)
+        write_pixel_features(folder / store.ANALYSIS, networks, self._images(evenly(split, NUM_IMAGES)), self.device)
         if recipe.train.gallery:
             shown = spread(len(split), recipe.train.gallery)
             write_gallery(
@@ -286,10 +285,3 @@ def new_folder(recipe: Recipe, root: Path = Path("runs")) -> Path:
         make_accelerator(recipe)  # opens the process group
         broadcast_object_list(name)
     return root / recipe.name / name[0]
-
-
-def _teacher_name(recipe: Recipe) -> str:
-    assert recipe.teacher is not None
-    weights = Path(recipe.teacher.weights)
-    result = weights / store.RESULT
-    return str(store.read_json(result)["model"]) if result.is_file() else weights.stem

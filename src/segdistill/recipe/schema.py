@@ -279,6 +279,6 @@ class Recipe(_Closed):
         return self
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Literal["teacher", "student", "distilled"]:
         """``teacher``, ``student`` (alone) or ``distilled``."""
         return "distilled" if self.terms else self.role

@@ -1,21 +1,20 @@
-"""Reads the folder of a comparison: what was planned, and what became of it."""
+"""``comparison.json``: what a comparison consists of, and what became of it."""
 
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from segdistill.store.jsonfiles import is_complete
+from segdistill.store.jsonfiles import is_complete, read_record
 from segdistill.store.names import COMPARISON
 from segdistill.store.records import Positive, Record
-from segdistill.store.runs import read_as
 from segdistill.util import RunError
 
 Format = Literal["segdistill-comparison-1"]
-FORMAT: str = get_args(Format)[0]
+FORMAT: Format = get_args(Format)[0]
 
 
-class Method(Record):
+class MethodRecord(Record):
     """A row of a comparison.
 
     Attributes:
@@ -44,27 +43,32 @@ class Comparison(Record):
     """What ``comparison.json`` says.
 
     Attributes:
-        folder: Of the comparison.
+        folder: Of the comparison; not in the file.
         format: Of the file.
         name: Of the recipe that all runs share.
         command: That started it.
         budget: What all runs have alike: steps or wall-clock time.
         budget_seconds: Of a run, under the time budget.
+        seconds_per_step: Median by row, measured under the time budget.
         against: Name of the method that differences are also taken to.
         teacher: Folder of the teacher's run, in the comparison or elsewhere, or its weights; None without one.
         methods: The rows.
+        recipe: That all runs share.
         ms_per_image: Latency by row, measured in turn; empty if it was not.
     """
 
-    folder: Path
+    what: ClassVar[str] = "the plan of a comparison"
+    folder: Path = Field(exclude=True)
     format: Format
     name: str
     command: str = ""
     budget: Literal["iterations", "time"] = "iterations"
     budget_seconds: Positive | None = None
+    seconds_per_step: dict[str, Positive] = Field(default_factory=dict)
     against: str | None = None
     teacher: str | None = None
-    methods: list[Method] = Field(min_length=1)
+    methods: list[MethodRecord] = Field(min_length=1)
+    recipe: dict[str, Any] = Field(default_factory=dict)
     ms_per_image: dict[str, Positive] = Field(default_factory=dict)
 
 
@@ -77,7 +81,7 @@ def read_comparison(folder: Path) -> Comparison:
     path = Path(folder) / COMPARISON
     if not path.is_file():
         raise RunError(f"{folder} is not the folder of a comparison: it has no {COMPARISON}.")
-    return read_as(Comparison, path, "the plan of a comparison", folder=Path(folder))
+    return read_record(Comparison, path, folder=Path(folder))
 
 
 def first_runs(comparison: Comparison) -> dict[str, Path]:

@@ -1,8 +1,13 @@
-"""What the JSON files of a run hold: one schema for whoever writes and whoever reads."""
+"""What the JSON files of a run hold: one schema for whoever writes and whoever reads.
 
-from typing import Annotated, Any, Literal, TypeAlias
+A writer builds the record and `write_record` writes it, so a file holds what stands here and nothing else. A reader
+is tolerant: it ignores keys that it does not know, and what older versions did not write has a default.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Kind: TypeAlias = Literal["teacher", "student", "distilled"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -12,9 +17,18 @@ Byte = Annotated[int, Field(ge=0, le=255)]
 
 
 class Record(BaseModel):
-    """A part of a file: unknown keys are ignored, numbers are finite."""
+    """A file, or a part of one. Numbers are finite; unknown keys are ignored when it is read.
+
+    Attributes:
+        what: What a file of this record should be, for errors.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+    what: ClassVar[str] = "a record of this package"
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as values that JSON knows, keys in the order of the schema."""
+        return self.model_dump(mode="json")
 
 
 class Boundary(Record):
@@ -36,6 +50,27 @@ class Score(Record):
     boundary: Boundary | None = None
 
 
+class TermRecord(Record):
+    """A term of a distillation.
+
+    Attributes:
+        title: Of its loss, as tables show it: ``Af-DCD``; empty in files of older versions.
+        loss: Name of its loss; None: that of the term.
+        settings: What the recipe says of it.
+    """
+
+    title: str = ""
+    loss: str | None = None
+    settings: dict[str, Any] = {}
+
+
+class BestStep(Record):
+    """The validation whose weights were kept; step 0 without one."""
+
+    step: Count = 0
+    val_miou: Share | None = None
+
+
 class TeacherScore(Record):
     """The teacher of a distillation, scored like its student."""
 
@@ -51,39 +86,171 @@ class Labels(Record):
 
 
 class Result(Record):
-    """What a report needs of ``result.json``."""
+    """``result.json``: what a run ended with.
 
+    Attributes:
+        name: Of the recipe.
+        kind: What was trained.
+        seed: Of weights, data order and masks.
+        model: Name of the trained network.
+        terms: Of the distillation, by name.
+        protocol: How the score was measured; None without a score.
+        score: None if the recipe names no split to score on.
+        best: The validation whose weights were kept.
+        teacher: None without one.
+        params: Number of parameters of the trained network.
+        ms_per_image: Median latency of one image, milliseconds.
+        iterations: Steps of training.
+        seconds: Wall-clock of training, validation left out.
+        images_per_s: Mean speed of training.
+        peak_memory_mb: Largest memory of training, MiB; None where it cannot be known.
+        labels: Class table.
+        notes: What a reader must know of this run, a sentence each.
+    """
+
+    what: ClassVar[str] = "the result of a run"
     name: str
     kind: Kind
     seed: int = 0
     model: str = ""
-    terms: dict[str, Any] = {}
+    terms: dict[str, TermRecord] = {}
     protocol: str | None = None
     score: Score | None = None
+    best: BestStep = BestStep()
     teacher: TeacherScore | None = None
-    params: Positive | None = None
+    params: Count | None = None
     ms_per_image: Positive | None = None
-    iterations: int | None = None
+    iterations: Count | None = None
     seconds: Positive | None = None
     images_per_s: Positive | None = None
     peak_memory_mb: Positive | None = None
     labels: Labels | None = None
+    notes: list[str] = []
+
+    @field_validator("terms", mode="before")
+    @classmethod
+    def _read_older(cls, terms: Any) -> Any:
+        """Older versions wrote the settings of a term beside its loss."""
+        return {name: _term(term) for name, term in terms.items()} if isinstance(terms, Mapping) else terms
 
 
-class GallerySample(Record):
-    """An image with its mIoU, in the gallery or among all that were evaluated."""
+def _term(term: Any) -> Any:
+    if isinstance(term, TermRecord):
+        return term
+    if not isinstance(term, Mapping):
+        return {}
+    loss = term.get("loss")
+    return {**term, "loss": loss if isinstance(loss, str) else None}
+
+
+class Environment(Record):
+    """``environment.json``: what a number depends on beside the recipe.
+
+    Attributes:
+        started: Local time with its zone.
+        command: The command line.
+        commit: Of the source tree, marked if it was changed; None for an installed package.
+        python: Its version.
+        system: Operating system and processor.
+        device: Name of the GPU, or ``cpu``.
+        threads: Of torch.
+        processes: That trained together.
+        packages: Versions by name.
+    """
+
+    what: ClassVar[str] = "the environment of a run"
+    started: str | None = None
+    command: str | None = None
+    commit: str | None = None
+    python: str | None = None
+    system: str | None = None
+    device: str | None = None
+    threads: Count | None = None
+    processes: Count | None = None
+    packages: dict[str, str] = {}
+
+
+class ImageScore(Record):
+    """An image with its mIoU, in the gallery or among all that were evaluated; None where it has no label."""
 
     name: str
     miou: Share | None = None
 
 
 class Images(Record):
-    images: list[GallerySample]
+    """``images.json``: every evaluated image, in the order of the set."""
+
+    what: ClassVar[str] = "a list of images"
+    images: list[ImageScore]
 
 
 class Gallery(Record):
-    samples: list[GallerySample]
+    """``gallery/gallery.json``: the images of the gallery, in the order of its pictures' numbers."""
+
+    what: ClassVar[str] = "the index of a gallery"
+    samples: list[ImageScore]
 
 
 class Confusion(Record):
+    """``confusion.json``: pixels by true class (row) and predicted class (column)."""
+
+    what: ClassVar[str] = "a confusion matrix"
     matrix: list[list[Count]]
+
+    @field_validator("matrix")
+    @classmethod
+    def _check_square(cls, matrix: list[list[int]]) -> list[list[int]]:
+        if {len(row) for row in matrix} - {len(matrix)}:
+            raise ValueError(f"must hold a square matrix; got rows of other lengths than {len(matrix)}")
+        return matrix
+
+
+class Failed(Record):
+    """``failed.json``: why a run of a comparison could not be finished."""
+
+    what: ClassVar[str] = "the reason of a failure"
+    error: Annotated[str, Field(pattern=r"\S")]
+
+
+class Line(Record):
+    """A line of a ``.jsonl`` file: only what it was given is written."""
+
+    step: Count
+
+    def as_json(self) -> dict[str, Any]:
+        """The keys that were given, in the order of the schema."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class Validation(Record):
+    """Scores on the validation set; `per_class_iou` by train id."""
+
+    miou: Share
+    pixel_accuracy: Share | None = None
+    per_class_iou: list[Share | None] = []
+
+
+class LogLine(Line):
+    """A line of ``metrics.jsonl``: a step of training, the norms of its gradients, or a validation.
+
+    Attributes:
+        step: Steps done.
+        lr: Learning rate.
+        loss: Mean since the last line of training.
+        parts: The same of every part, before its weight.
+        grad_norms: Norm of the gradient that each weighted part sends to the student.
+        val: Scores.
+    """
+
+    lr: float | None = None
+    loss: float | None = None
+    parts: dict[str, float] = {}
+    grad_norms: dict[str, float] = {}
+    val: Validation | None = None
+
+
+class TimingLine(Line):
+    """A line of ``timing.jsonl``: seconds of training since the start, and images a second since the last line."""
+
+    seconds: Positive
+    images_per_s: Positive | None = None

@@ -1,16 +1,14 @@
 """Reads run folders. Everything in them is checked, since a folder may come from anywhere."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
-from pydantic import ValidationError
-
-from segdistill.store.features import Cells, read_cells
-from segdistill.store.jsonfiles import is_complete, read_json, read_records
+from segdistill.store.features import PixelFeatures, read_pixel_features
+from segdistill.store.jsonfiles import is_complete, read_lines, read_record
 from segdistill.store.names import (
     ANALYSIS,
     CONFUSION,
@@ -23,12 +21,24 @@ from segdistill.store.names import (
     RESULT,
     TIMING,
 )
-from segdistill.store.records import Confusion, Gallery, GallerySample, Images, Record, Result
+from segdistill.store.records import (
+    Confusion,
+    Environment,
+    Failed,
+    Gallery,
+    Images,
+    ImageScore,
+    Line,
+    LogLine,
+    Result,
+    TimingLine,
+)
 from segdistill.util import RunError
 
 Curve: TypeAlias = list[tuple[int, float]]
 
 _LONGEST_TEXT = 100_000
+_L = TypeVar("_L", bound=Line)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,49 +48,44 @@ class Run:
     Attributes:
         folder: Where it lies.
         result: Its ``result.json``.
-        records: Its ``metrics.jsonl``.
+        log: Its ``metrics.jsonl``.
         recipe: Text of its ``recipe.yaml``; empty if there is none.
-        environment: Its ``environment.json``; empty if there is none.
+        environment: Its ``environment.json``; nothing is known if there is none.
     """
 
     folder: Path
     result: Result
-    records: list[dict[str, Any]]
+    log: list[LogLine]
     recipe: str
-    environment: dict[str, Any]
+    environment: Environment
 
     @cached_property
-    def timing(self) -> list[dict[str, Any]]:
-        """Its ``timing.jsonl``: seconds since the start at the steps of ``records``."""
-        return list(read_records(self.folder / TIMING))
+    def timing(self) -> list[TimingLine]:
+        """Its ``timing.jsonl``: seconds since the start at the steps of ``log``."""
+        return read_lines(TimingLine, self.folder / TIMING)
 
     @cached_property
     def confusion(self) -> list[list[int]] | None:
         """Pixels by true class (row) and predicted class (column); None if there is no such file."""
         path = self.folder / CONFUSION
-        if not path.is_file():
-            return None
-        matrix = read_as(Confusion, path, "a confusion matrix").matrix
-        if {len(row) for row in matrix} - {len(matrix)}:
-            raise RunError(f"{path} must hold a square matrix; got rows of other lengths than {len(matrix)}.")
-        return matrix
+        return read_record(Confusion, path).matrix if path.is_file() else None
 
     @cached_property
-    def images(self) -> list[GallerySample]:
+    def images(self) -> list[ImageScore]:
         """Every evaluated image, in order; empty if there is no such file."""
         path = self.folder / IMAGES
-        return read_as(Images, path, "a list of images").images if path.is_file() else []
+        return read_record(Images, path).images if path.is_file() else []
 
     @cached_property
-    def gallery(self) -> list[GallerySample]:
+    def gallery(self) -> list[ImageScore]:
         """Images of its gallery, in the order of its pictures' numbers; empty if there is no such file."""
         path = self.folder / GALLERY_INDEX
-        return read_as(Gallery, path, "the index of a gallery").samples if path.is_file() else []
+        return read_record(Gallery, path).samples if path.is_file() else []
 
     @cached_property
-    def analysis(self) -> Cells:
-        """Features of a sample of cells, as `read_cells` returns them; empty if there is no such file."""
-        return read_cells(self.folder / ANALYSIS)
+    def analysis(self) -> PixelFeatures:
+        """Features of a sample of pixels, as `read_pixel_features` returns them; empty if there is no such file."""
+        return read_pixel_features(self.folder / ANALYSIS)
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
@@ -107,13 +112,12 @@ def _read_run(folder: Path) -> Run:
             )
         raise RunError(f"{folder} is not a run folder: it has neither {RESULT} nor {RECIPE}.")
     environment = folder / ENVIRONMENT
-    known = read_json(environment) if environment.is_file() else {}
     return Run(
         folder=folder,
-        result=read_as(Result, folder / RESULT, "the result of a run"),
-        records=list(read_records(folder / METRICS)),
+        result=read_record(Result, folder / RESULT),
+        log=read_lines(LogLine, folder / METRICS),
         recipe=_read_text(folder / RECIPE),
-        environment=known if isinstance(known, dict) else {},
+        environment=read_record(Environment, environment) if environment.is_file() else Environment(),
     )
 
 
@@ -123,29 +127,9 @@ def read_failure(folder: Path) -> str | None:
     if is_complete(folder) or not path.is_file():
         return None
     try:
-        known = read_json(path)
+        return read_record(Failed, path).error[:_LONGEST_TEXT]
     except RunError:
-        known = None
-    error = known.get("error") if isinstance(known, dict) else None
-    return error[:_LONGEST_TEXT] if isinstance(error, str) and error.strip() else f"{FAILED} tells no error."
-
-
-_R = TypeVar("_R", bound=Record)
-
-
-def read_as(form: type[_R], path: Path, what: str, **more: Any) -> _R:
-    """Read a JSON file that has the keys of ``form``; ``more`` replaces keys of it.
-
-    Raises:
-        RunError: If it is missing or damaged; ``what`` says what it should be.
-    """
-    known = read_json(path)
-    try:
-        return form.model_validate({**known, **more} if isinstance(known, dict) else known)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise RunError(f"{path} is not {what}: {key}: {first['msg']}; got {str(first['input'])[:80]!r}.") from None
+        return f"{FAILED} tells no error."
 
 
 def _read_text(path: Path) -> str:
@@ -155,21 +139,12 @@ def _read_text(path: Path) -> str:
         return file.read(_LONGEST_TEXT)
 
 
-def curve(records: Sequence[dict[str, Any]], *keys: str) -> Curve:
-    """Steps and values of one number of the records, for example ``curve(records, "val", "miou")``.
-
-    Records without it, or where it is no finite number, are left out.
+def curve(log: Sequence[_L], read: Callable[[_L], float | None]) -> Curve:
+    """Steps and values of one number of a log; lines without it, or where it is not finite, are left out.
 
     Example:
-        >>> curve([{"step": 1, "loss": 2}, {"step": 2, "val": {}}], "loss")
+        >>> curve([LogLine(step=1, loss=2), LogLine(step=2)], lambda line: line.loss)
         [(1, 2.0)]
     """
-    points: Curve = []
-    for record in records:
-        value: Any = record
-        for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
-        step = record.get("step")
-        if isinstance(step, int) and isinstance(value, int | float) and math.isfinite(value):
-            points.append((step, float(value)))
-    return points
+    found = ((line.step, read(line)) for line in log)
+    return [(step, float(value)) for step, value in found if value is not None and math.isfinite(value)]

@@ -5,7 +5,6 @@ from torch.nn import functional as F
 from segdistill.losses.common.generator import (
     GENERATORS,
     EnhancedGenerator,
-    MaskedGeneration,
     PlainGenerator,
     draw_keep,
 )

@@ -14,7 +14,7 @@ def draw(*shape, seed=0):
 
 @pytest.fixture(scope="module")
 def clumps():
-    """Six hundred cells of six classes, far from each other in 128 dimensions."""
+    """Six hundred pixels of six classes, far from each other in 128 dimensions."""
     classes = np.arange(600) % 6
     return 10 * draw(6, 128)[classes] + draw(600, 128, seed=1), classes
 
@@ -52,7 +52,7 @@ def test_cells_that_are_not_finite_have_no_place():
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 7])
-def test_few_cells(count):
+def test_few_pixels(count):
     places = tsne(draw(count, 5))
     assert places.shape == (count, 2)
     assert np.isfinite(places).all()
@@ -64,7 +64,7 @@ def test_constant_features_fall_on_one_point():
 
 
 def test_a_linear_map_of_the_students_is_no_distance():
-    """A teacher of another width whose cells are a map of the student's plus a constant."""
+    """A teacher of another width whose pixels are a map of the student's plus a constant."""
     student, images = draw(256, 6), np.arange(256) // 16
     error = distances(student, student @ draw(6, 20, seed=1) + 5, images)
     assert error.shape == (128,)
@@ -93,7 +93,7 @@ def test_distances_do_not_depend_on_units_or_offsets():
 
 
 def test_distances_are_measured_on_images_that_were_not_fitted():
-    """Rewriting the cells of every second image leaves the map; rewriting the others' changes it."""
+    """Rewriting the pixels of every second image leaves the map; rewriting the others' changes it."""
     teacher, images = draw(64, 3), np.arange(64) // 8
     student = teacher + 0.3 * draw(64, 3, seed=1)
     plain = distances(student, teacher, images)
@@ -112,7 +112,7 @@ def test_cells_that_are_not_finite_move_no_other_image_to_the_other_half():
     broken = student.copy()
     broken[images == 1] = np.nan
     ratios = distances(broken, teacher, images) / distances(student, teacher, images)[8:]
-    assert np.allclose(ratios, ratios[0]), "all are divided by the mean over the cells that are left"
+    assert np.allclose(ratios, ratios[0]), "all are divided by the mean over the pixels that are left"
 
 
 def test_one_image_is_halved():
@@ -134,7 +134,7 @@ def test_no_distance_where_there_is_nothing_to_measure(student, teacher):
     assert distances(student, teacher, np.arange(len(student)) // 8) is None
 
 
-def test_distances_need_the_same_cells():
+def test_distances_need_the_same_pixels():
     with pytest.raises(ValueError, match="`student`, `teacher` and `images` must have one length; got 4, 5 and 4"):
         distances(draw(4, 2), draw(5, 2), np.arange(4))
 
@@ -167,8 +167,8 @@ def test_cells_without_a_direction_do_not_count():
 
 
 def test_alike_cells_have_similarity_one_whatever_their_length():
-    cells = np.outer([1e-3, 1, 3e4], [1, 1, 2]).astype(np.float16)
-    assert self_similarity(cells, np.zeros(3, int)) == pytest.approx(1)
+    pixels = np.outer([1e-3, 1, 3e4], [1, 1, 2]).astype(np.float16)
+    assert self_similarity(pixels, np.zeros(3, int)) == pytest.approx(1)
 
 
 def test_scikit_learn_is_imported_where_it_is_needed_alone():

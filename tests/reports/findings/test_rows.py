@@ -1,7 +1,8 @@
 import pytest
 
-from segdistill.reports import caveats, headline, summarise, table_cells
-from segdistill.reports.findings.rows import Failure, Row, make_rows
+from segdistill.reports import caveats, headline, make_table, summarise
+from segdistill.reports.findings.row import Failure, Row
+from segdistill.reports.findings.rows import make_rows
 from segdistill.store.runs import read_runs
 
 
@@ -25,13 +26,13 @@ def test_seeds_are_averaged(make_run):
     assert len(row.runs) == 3
     assert row.miou == pytest.approx(0.5)
     assert row.miou_std == pytest.approx(0.02)
-    assert table_cells([row])[1][0][1] == "50.00 ± 2.00"
+    assert make_table([row]).lines[0][1].text == "50.00 ± 2.00"
 
 
 def test_a_single_seed_has_no_deviation(make_run):
     (row,) = summarise([make_run("alone", miou=0.5)])
     assert row.miou_std is None
-    assert table_cells([row])[1][0] == ["alone", "50.00", "300", "63", "6.2", "0.62", "1"]
+    assert [entry.text for entry in make_table([row]).lines[0]] == ["alone", "50.00", "300", "63", "6.2", "0.62", "1"]
 
 
 def test_costs_are_means_and_memory_the_largest(make_run):
@@ -97,8 +98,14 @@ def test_failures_join_their_row_or_make_one(make_run):
 
 
 def test_methods_are_named_by_their_losses(make_run):
-    terms = {"kd": {"loss": None}, "deep": {"loss": "af_dcd"}, "own": None, "odd": {"loss": 7}}
-    assert summarise([make_run("x", "distilled", terms=terms)])[0].method == "KD + Af-DCD + own + odd"
+    terms = {
+        "kd": {"title": "KD", "loss": None},
+        "deep": {"title": "Af-DCD", "loss": "af_dcd"},
+        "untold": {"loss": "af_dcd", "weight": 1.0},  # as before there were titles
+        "own": None,
+        "odd": {"loss": 7},
+    }
+    assert summarise([make_run("x", "distilled", terms=terms)])[0].method == "KD + Af-DCD + af_dcd + own + odd"
 
 
 def test_only_the_same_network_and_protocol_is_compared(make_run):

@@ -107,3 +107,10 @@ def test_unequal_budgets_are_told(make_run):
 def test_a_teachers_budget_and_seeds_are_its_own(make_run, three_runs):
     rows = summarise([*three_runs[1:], make_run("big", "teacher", 0.7, iterations=900, seed=5)])
     assert not any("steps" in note or "same seeds" in note for note in caveats(rows))
+
+
+def test_what_a_run_notes_is_told_once_for_all_its_seeds(make_run):
+    note = "The contrast is switched off."
+    runs = [make_run(f"kd-{s}", "distilled", 0.5, seed=s, gallery=0, notes=[note] * (1 + s)) for s in range(2)]
+    assert caveats(summarise([*runs, make_run("alone", gallery=0)]))[0] == f"kd: {note}"
+    assert sum(note in told for told in caveats(summarise(runs))) == 1

@@ -29,7 +29,7 @@ def browser():
 def reports(tmp_path_factory):
     """One run, a comparison, a crowded comparison, and one in which every name attacks the page."""
     folder = tmp_path_factory.mktemp("reports")
-    one = make_run(folder / "one", "none", "student", 0.42, 0)
+    one = make_run(folder / "one", "demo_student_of_long_name", "student", 0.42, 0)
     crowd = {"none": 0.42} | {f"method-{k}": 0.43 + k / 500 for k in range(13)}
     evil = {"none": 0.42, EVIL: 0.47, f"{EVIL}-2": 0.46}
     for name, options in {
@@ -125,7 +125,7 @@ def test_the_table_is_sorted_by_mouse_and_keyboard(open_page):
     assert page.locator("th[aria-sort]").count() == 1
 
 
-def test_cells_without_a_value_come_last(open_page):
+def test_entries_without_a_value_come_last(open_page):
     page = open_page("comparison")
     header = page.locator("#scores ~ .scroll thead th")
     alone = next(k for k, text in enumerate(header.all_inner_texts(), 1) if text.startswith("gap"))
@@ -192,6 +192,31 @@ def test_the_keyboard_reaches_the_scores_first(open_page):
     assert page.locator(".skip").bounding_box()["x"] >= 0
     page.keyboard.press("Enter")
     page.wait_for_url("**#scores")
+
+
+@pytest.mark.parametrize("name", ["single", "comparison", "crowd"])
+def test_no_axis_shows_a_negative_time(open_page, name):
+    page = open_page(name)
+    draw_all(page)
+    axes = "els => els.map(el => el._fullLayout.xaxis).map(axis => [axis.title?.text, axis.range[0]])"
+    ranges = page.locator(".chart .plot.js-plotly-plot").evaluate_all(axes)
+    timed = [
+        low for title, low in ranges if title and ("minutes" in title or "milliseconds" in title or title == "step")
+    ]
+    assert timed
+    assert min(timed) >= 0
+
+
+@pytest.mark.parametrize("name", ["single", "comparison"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_name_of_a_row_is_not_broken(open_page, name, width):
+    page = open_page(name, width)
+    heights = """els => els.map(el => {
+        const range = document.createRange();
+        range.selectNodeContents([...el.childNodes].find(node => node.nodeType === 3 && node.textContent.trim()));
+        return range.getClientRects().length;
+    })"""
+    assert set(page.locator("#scores ~ .scroll tbody th").evaluate_all(heights)) == {1}
 
 
 def test_print_draws_every_figure(open_page, tmp_path):

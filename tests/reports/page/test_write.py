@@ -3,16 +3,14 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
-from tests.store.fakes import NAMES, make_comparison
+from tests.store.fakes import COLORS, NAMES, make_comparison
 
-from segdistill.reports import rows_of, summarise, write_report
-from segdistill.reports.figures.charts import main_rows
-from segdistill.reports.findings.answers import answers
-from segdistill.reports.findings.provenance import how
-from segdistill.reports.findings.verdict import headline
-from segdistill.store.comparison import read_comparison
+from segdistill.reports import headline, rows_of, summarise, write_report
+from segdistill.reports import page as page_room
+from segdistill.store import read_comparison
 from segdistill.util import RunError
 
 EVIL = "<script>alert(1)</script>\"'--><img src=x onerror=alert(2)>"
@@ -169,41 +167,48 @@ def test_the_bar_is_for_gains_alone(make_run, three_runs, tmp_path):
     assert bars([three_runs[1], make_run("worse", "distilled", 0.46)]) == []
 
 
-def test_the_first_answer_names_the_noise(make_run):
-    def verdict(*gains):
-        runs = [
-            make_run(f"{len(gains)}{gains[0]}/alone-{k}", miou=0.5, seed=k, name="alone") for k in range(len(gains))
-        ]
-        runs += [
-            make_run(f"{len(gains)}{gains[0]}/kd-{k}", "distilled", 0.5 + gain, seed=k, name="kd")
-            for k, gain in enumerate(gains)
-        ]
-        return answers(summarise(runs))[0].verdict
+def test_the_bar_is_green_only_if_the_difference_is_decided(make_run, tmp_path):
+    def bar(name, scores):
+        runs = [make_run(f"{name}/alone-{s}", miou=0.5, seed=s, name="alone", gallery=0) for s in range(3)]
+        runs += [make_run(f"{name}/kd-{s}", "distilled", m, seed=s, name="kd", gallery=0) for s, m in enumerate(scores)]
+        page = Page(write_report(summarise(runs), tmp_path / "r.html").read_text())
+        return [each for attrs in page.all("span") if "fill" in (each := attrs.get("class") or "")]
 
-    assert verdict(0.02) == "Undecided: +2.00 points"
-    assert verdict(0.020, 0.021, 0.022) == "Yes: +2.10 points"
-    assert verdict(-0.020, -0.021, -0.022) == "No: -2.10 points"
-    assert verdict(0.05, -0.03, 0.01) == "Within noise: +1.00 points"
+    assert bar("noise", [0.56, 0.49, 0.53]) == ["fill"]
+    assert bar("gain", [0.56, 0.57, 0.565]) == ["fill decided"]
+    css = (Path(page_room.__file__).parent / "assets/report.css").read_text()
+    assert ".fill { display: block; height: 100%; min-width: 3px; background: var(--soft); }" in css
 
 
-def test_the_other_answers(tmp_path):
-    rows = summarise(make_comparison(tmp_path, seeds=2, pictures=0))
-    _, cost, failures = answers(rows)
-    assert cost.verdict == "1.5 × the training time"  # 46 seconds and 30
-    assert "Teacher: 21.5 ms an image, 9.00 M parameters" in cost.lines
-    best = rows[main_rows(rows)[-1]]
-    ious = [run.result.score.per_class_iou for run in best.runs]
-    lowest = min(NAMES, key=lambda name: sum(iou[name] for iou in ious))
-    assert failures.verdict.startswith(f"{lowest}, ")
+def test_a_class_has_one_colour_in_legends_maps_and_pictures(compared):
+    text = "".join(f"{tag} {attrs}" for tag, attrs in compared.tags)
+    for name, color in zip(NAMES, COLORS, strict=True):
+        value = "#" + bytes(color).hex()
+        assert f"background: {value}" in text, name
+        assert any(attrs.get("fill") == value for attrs in compared.all("path")), name
+    figures = [json.loads(script) for attrs, script in compared.scripts if attrs.get("type") == "application/json"]
+    drawn = {
+        trace["name"]: trace["marker"]["color"] for f in figures for trace in f["data"] if trace.get("name") in NAMES
+    }
+    assert drawn == {name: "#" + bytes(color).hex() for name, color in zip(NAMES, COLORS, strict=True)}
 
 
-def test_what_all_runs_share_is_told_once(three_runs):
-    (three_runs[0] / "environment.json").write_text(json.dumps({"device": "cuda", "threads": 2}))
-    told = how(summarise(three_runs), None)
-    assert ("threads", "2") in told.facts
-    assert [("device", "cuda") in method.facts for method in told.methods] == [True, False, False]
-    assert told.methods[0].runs[0][:3] == ["0", "70.00", "300"]
-    assert told.methods[0].recipe.startswith("name: teacher")
+def test_the_notes_of_a_run_and_its_dead_terms_are_told(three_runs, tmp_path):
+    run = three_runs[2]
+    known = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text(json.dumps(known | {"notes": [f"Switched off {EVIL}"]}))
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 300, "parts": {"af_dcd.contrast": 0.0}}) + "\n")
+    page = Page(write_report(summarise(three_runs), tmp_path / "r.html").read_text())
+    assert f"distilled: Switched off {EVIL}" in "".join(page.words)
+    assert "".join(page.words).count("af_dcd.contrast is 0 throughout.") == 2, "with the notes and beside the chart"
+    assert [attrs for attrs in page.all("p") if attrs.get("class") == "note"]
+
+
+def test_entries_are_sorted_by_their_number(compared):
+    values = [attrs.get("data-value") for attrs in compared.all("td")]
+    assert None not in values[:10]
+    assert all(value == "" or float(value) is not None for value in values if value is not None)
 
 
 def test_a_run_without_anything_but_a_result(make_run, tmp_path):

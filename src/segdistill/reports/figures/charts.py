@@ -10,7 +10,8 @@ from math import isfinite
 from statistics import mean
 from typing import Any, NamedTuple, TypeAlias
 
-from segdistill.reports.findings.rows import KIND_NAMES, Row, best_distilled, rival
+from segdistill.reports.findings.ranking import main_rows
+from segdistill.reports.findings.row import Row
 from segdistill.store import Curve
 
 Figure: TypeAlias = dict[str, Any]
@@ -42,26 +43,6 @@ class Look(NamedTuple):
     main: bool
 
 
-def alone_of(rows: Sequence[Row], row: Row) -> int | None:
-    """Number of the row that a distilled row is held against; None for other rows, or if it is not there."""
-    alone = rival(row, rows) if row.kind == "distilled" else None
-    return next((index for index, other in enumerate(rows) if other is alone), None)
-
-
-def main_rows(rows: Sequence[Row]) -> list[int]:
-    """Numbers of the rows to highlight: the teacher, the best distilled row, and the student alone it is compared with.
-
-    Of rows that nothing is distilled in, the first of each kind. In the order of the rows: the last one is what the
-    report is about.
-    """
-    best = best_distilled(rows) or next((row for row in rows if row.kind == "distilled" and row.runs), None)
-    chosen: dict[str, int] = {row.kind: index for index, row in reversed([*enumerate(rows)]) if row.runs}
-    if best is not None:
-        alone = alone_of(rows, best)
-        chosen |= {"distilled": rows.index(best)} | ({} if alone is None else {"student": alone})
-    return sorted(chosen.values())
-
-
 def looks(rows: Sequence[Row]) -> list[Look]:
     """The look of every row; no two of up to twenty further rows are alike."""
     main, others = main_rows(rows), 0
@@ -79,12 +60,6 @@ def looks(rows: Sequence[Row]) -> list[Look]:
 def text(value: str) -> str:
     """Text that Plotly shows as it is; long names are cut."""
     return escape(value if len(value) <= 60 else value[:59] + "…", quote=False)
-
-
-def row_label(row: Row) -> str:
-    """Name and kind of a row, as plain text."""
-    kind = KIND_NAMES[row.kind]
-    return row.name if row.name == kind else f"{row.name} ({kind})"
 
 
 def figure(x_title: str | None, y_title: str | None, *, height: int = 340, **layout: Any) -> Figure:
@@ -119,9 +94,10 @@ def numbers(values: Any) -> list[Any]:
 
 
 def line(curve: Sequence[tuple[float, float]], name: str, color: str, dash: str = "solid", **trace: Any) -> Figure:
-    """A line, shown in full in the hover label."""
+    """A line, shown in full in the hover label; a marker where there is a single point."""
     style = {"color": color, "dash": dash, "width": 2}
-    return {"type": "scatter", "mode": "lines", **points(curve), "name": text(name), "line": style, **trace}
+    mode = "lines" if len(curve) > 1 else "markers"
+    return {"type": "scatter", "mode": mode, **points(curve), "name": text(name), "line": style, **trace}
 
 
 class Series(NamedTuple):
@@ -145,7 +121,8 @@ class Series(NamedTuple):
 def curves(series: Sequence[Series], x_title: str, y_title: str, **layout: Any) -> Figure | None:
     """A line per series, the mean of its seeds, in a band from the lowest to the highest seed.
 
-    Means and bands cover the steps that all seeds have. Beyond six series only the main ones have a band.
+    Means and bands cover the steps that all seeds have. Beyond six series only the main ones have a band. Where the
+    seeds share a single step, it is a marker with a bar from the lowest to the highest.
 
     Returns:
         The figure; None if there is nothing to draw.
@@ -161,14 +138,26 @@ def curves(series: Sequence[Series], x_title: str, y_title: str, **layout: Any) 
             continue
         values = [[seed[step] for seed in found] for step in steps]
         x, main, color = [places[step] for step in steps], each.look.main, each.look.color
-        if len(found) > 1 and (main or not crowded):
+        middle = [*map(mean, values)]
+        trace = line([*zip(x, middle, strict=True)], each.name, color, each.look.dash, meta=each.meta)
+        if len(steps) == 1:
+            trace["marker"] = {"color": color, "symbol": each.look.symbol, "size": 11 if main else 8}
+        if len(found) > 1 and len(steps) == 1:
+            up, down = max(values[0]) - middle[0], middle[0] - min(values[0])
+            trace["error_y"] = bar(up, down, color)
+        elif len(found) > 1 and (main or not crowded):
             edge = [*zip(x, map(min, values), strict=True), *reversed([*zip(x, map(max, values), strict=True)])]
             band = {"mode": "none", "fill": "toself", "fillcolor": f"{color}2e", "hoverinfo": "skip"}
             drawn["data"].append({"type": "scatter", **points(edge), **band, "showlegend": False, "meta": each.meta})
-        trace = line([*zip(x, map(mean, values), strict=True)], each.name, color, each.look.dash, meta=each.meta)
         trace["line"]["width"] = 3 if main else 1.6
         drawn["data"].append(trace)
     return drawn if drawn["data"] else None
+
+
+def bar(up: float, down: float, color: str) -> dict[str, Any]:
+    """An error bar that reaches so far up and down from its point."""
+    ends = {"symmetric": False, "array": numbers([up]), "arrayminus": numbers([down])}
+    return {**ends, "color": color, "thickness": 1.2, "width": 3}
 
 
 def thin(curve: Curve) -> Curve:
@@ -182,7 +171,7 @@ def heat_map(
     x: list[str],
     y: list[str],
     z: list[list[float | None]],
-    cell: str | None,
+    entry: str | None,
     hover: str,
     color: dict[str, object],
     *,
@@ -194,7 +183,7 @@ def heat_map(
         x: Names of columns, escaped.
         y: Names of lines, escaped.
         z: Values by line and column; None is a hole.
-        cell: How Plotly writes a value into its cell; None for no text.
+        entry: How Plotly writes a value into its place; None for no text.
         hover: How it writes the hover label.
         color: Colour scale and range. Colours that fade to transparency suit light and dark pages alike.
         height: Of the figure, pixels.
@@ -203,6 +192,6 @@ def heat_map(
     drawn = figure(None, None, height=height, xaxis={**axis, "side": "top", "tickangle": -45}, yaxis=axis)
     drawn["layout"]["margin"] |= {"t": 60, "b": 8}
     trace = {"type": "heatmap", "x": x, "y": y, "z": z, "xgap": 1, "ygap": 1, "hovertemplate": hover, **color}
-    trace |= {"showscale": False} | ({"texttemplate": cell, "textfont": {"size": 11}} if cell else {})
+    trace |= {"showscale": False} | ({"texttemplate": entry, "textfont": {"size": 11}} if entry else {})
     drawn["data"].append(trace)
     return drawn

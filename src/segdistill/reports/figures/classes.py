@@ -2,41 +2,17 @@
 
 from collections.abc import Sequence
 from statistics import mean
-from typing import Literal, TypeAlias
 
-from segdistill.reports.figures.charts import (
-    Figure,
-    alone_of,
-    figure,
-    heat_map,
-    looks,
-    main_rows,
-    numbers,
-    row_label,
-    text,
-)
-from segdistill.reports.findings.rows import Row
-from segdistill.store import Run
-
-Measure: TypeAlias = Literal["IoU", "boundary IoU", "boundary F"]
-ClassTable: TypeAlias = dict[str, list[float | None]]
+from segdistill.reports.figures.charts import Figure, figure, heat_map, looks, numbers, text
+from segdistill.reports.findings.classes import ClassTable, Measure, class_table
+from segdistill.reports.findings.ranking import alone_of, main_rows
+from segdistill.reports.findings.row import Row, row_label
 
 MOST_CLASSES = 40
 """A figure of more classes would not be legible."""
 
 _LOSS, _GAIN = "#D55E00", "#0072B2"
 _DIFFERENCES = [[0, "rgba(213,94,0,.8)"], [0.5, "rgba(128,128,128,0)"], [1, "rgba(0,114,178,.8)"]]
-
-
-def class_table(rows: Sequence[Row], measure: Measure = "IoU") -> ClassTable:
-    """Scores by class name, one value per row: the mean over the seeds in which the class occurs."""
-    scores = [[_scores(run, measure) for run in row.runs] for row in rows]
-    names = dict.fromkeys(name for row in scores for seed in row for name in seed)
-    table: ClassTable = {}
-    for name in names:
-        known = [[value for seed in row if (value := seed.get(name)) is not None] for row in scores]
-        table[name] = [mean(values) if values else None for values in known]
-    return table if any(value is not None for line in table.values() for value in line) else {}
 
 
 def class_figure(rows: Sequence[Row], measure: Measure = "IoU") -> Figure | None:
@@ -104,17 +80,6 @@ def difference_figure(rows: Sequence[Row], measure: Measure = "IoU") -> Figure |
         {"colorscale": _DIFFERENCES, "zmin": -largest, "zmax": largest},
         height=80 + 24 * len(names) + 4 * min(60, max(len(rows[index].name) for index, _ in columns)),
     )
-
-
-def _scores(run: Run, measure: Measure) -> dict[str, float | None]:
-    score = run.result.score
-    if score is None:
-        return {}
-    if measure == "IoU":
-        return dict(score.per_class_iou)
-    if score.boundary is None:
-        return {}
-    return dict(score.boundary.per_class_iou if measure == "boundary IoU" else score.boundary.per_class_f)
 
 
 def _points(score: float | None, base: float | None) -> float | None:

@@ -1,26 +1,11 @@
 """Figures of confusions: which class is taken for which."""
 
-from typing import TypeAlias
-
 from segdistill.reports.figures.charts import Figure, figure, heat_map, numbers, text
 from segdistill.reports.figures.classes import MOST_CLASSES
-from segdistill.reports.findings.rows import Row
-
-Matrix: TypeAlias = list[list[int]]
+from segdistill.reports.findings.confusions import confusion, confusions
+from segdistill.reports.findings.row import Row
 
 _SHARES = [[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,.8)"]]
-
-
-def confusion(row: Row) -> tuple[list[str], Matrix] | None:
-    """Class names, and pixels by true class (outer list) and predicted class, summed over the seeds."""
-    known = [(run.result.labels, run.confusion) for run in row.runs if run.confusion and run.result.labels]
-    if not known:
-        return None
-    names = known[0][0].names
-    fitting = [matrix for _, matrix in known if len(matrix) == len(names)]
-    if not fitting:
-        return None
-    return names, [[sum(cells) for cells in zip(*lines, strict=True)] for lines in zip(*fitting, strict=True)]
 
 
 def confusion_figure(row: Row) -> Figure | None:
@@ -55,26 +40,6 @@ def confusion_figure(row: Row) -> Figure | None:
     drawn["layout"]["xaxis"]["title"] = {"text": "predicted"}
     drawn["layout"]["yaxis"]["title"] = {"text": "truth", "standoff": 10}
     return drawn
-
-
-def confusions(row: Row) -> list[tuple[str, str, float, float]]:
-    """Mistakes, the largest first: true class, predicted class, share of the true class's pixels, of all mistakes.
-
-    Classes of less than one pixel in ten thousand are left out: their shares are chance.
-    """
-    found = confusion(row)
-    if found is None:
-        return []
-    names, matrix = found
-    totals = [sum(line) for line in matrix]
-    wrong = sum(totals) - sum(matrix[i][i] for i in range(len(matrix)))
-    mistakes = [
-        (names[i], names[j], matrix[i][j] / totals[i], matrix[i][j] / wrong)
-        for i in range(len(matrix))
-        for j in range(len(matrix))
-        if i != j and matrix[i][j] and totals[i] >= sum(totals) / 10_000
-    ]
-    return sorted(mistakes, key=lambda mistake: -mistake[2])
 
 
 def mistakes_figure(row: Row, most: int = 15) -> Figure | None:

@@ -7,125 +7,99 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segdistill.reports.figures.charts import Figure, figure, line, looks, numbers, row_label, text
-from segdistill.reports.findings import embedding
-from segdistill.reports.findings.rows import Row
-from segdistill.store import Array, Cells, feature_of
+from segdistill.reports.figures.charts import Figure, figure, line, looks, numbers, text
+from segdistill.reports.findings import likeness
+from segdistill.reports.findings.classes import ClassLabel, class_label, class_labels
+from segdistill.reports.findings.likeness import PixelMap
+from segdistill.reports.findings.row import Row, row_label
 
-CLASS_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#A89B00")
-CLASS_SYMBOLS = ("circle", "x", "triangle-up", "square")
-_OTHER = "#9aa3ab"
+CLASS_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")
+OUTLINE = "#8a939c"
+"""Around every marker: a class has the colour of its label, which may be as light or as dark as the page."""
 
+_MOST_CLASSES, _RARE_SYMBOL = 30, "star"
 
 DISTANCE = (
-    "What a linear map of a student's cells cannot tell of the teacher's: 0 nothing, 1 everything. Boxes hold the "
-    "middle half of the cells, whiskers 90 %; first seed."
+    "Share of the teacher's features that cannot be predicted linearly from the student's: 0 is fully predictable, "
+    "1 or more is not at all. Boxes hold the middle half of the sampled pixels, whiskers 90 %; first seed."
 )
-SIMILARITY = "Cosines between the cells of one image, first seed: the closer to the teacher's line, the more alike."
+SIMILARITY = (
+    "Cosines between the sampled pixels of one image, first seed: the closer to the teacher's line, the more alike."
+)
 
 
 class ClassLook(NamedTuple):
-    """How a class is drawn in every map: with seven colours and four markers no two of 28 classes are alike."""
+    """How a class is drawn in every map: in the colour of its label, with one of five markers."""
 
     name: str
     color: str
     symbol: str
 
 
-def class_looks(names: Sequence[str], classes: NDArray[np.int64]) -> dict[int, ClassLook]:
-    """Looks of the 28 most frequent classes, in the order of their ids; the others share a grey circle."""
-    frequent = sorted(index for index, _ in Counter(classes.tolist()).most_common(28))
+def class_looks(labels: Sequence[ClassLabel], classes: NDArray[np.int64]) -> dict[int, ClassLook]:
+    """Looks of the 30 most frequent classes, in the order of their ids."""
+    frequent = sorted(index for index, _ in Counter(classes.tolist()).most_common(_MOST_CLASSES))
     return {
-        index: ClassLook(
-            names[index] if index < len(names) else f"class {index}",
-            CLASS_COLORS[place % len(CLASS_COLORS)],
-            CLASS_SYMBOLS[place // len(CLASS_COLORS)],
-        )
+        index: ClassLook(*class_label(labels, index), CLASS_SYMBOLS[place % len(CLASS_SYMBOLS)])
         for place, index in enumerate(frequent)
     }
 
 
 def embedding_figures(rows: Sequence[Row]) -> tuple[dict[int, tuple[str, Figure]], list[ClassLook]]:
-    """A t-SNE map per row, of its first seed that has features, and the looks of the classes in all of them.
+    """A t-SNE map per row, and the looks of the classes in all of them.
 
     Returns:
         By number of the row (-1 for a teacher that is no row) its label and its figure; and the legend.
     """
-    found = {index: cells for index, row in enumerate(rows) if (cells := _cells(row)) is not None}
-    shown = {index: (row_label(rows[index]), feature_of(cells, "student", "head")) for index, cells in found.items()}
-    if found and not any(rows[index].kind == "teacher" for index in found):
-        taught = next((cells for cells in found.values() if feature_of(cells, "teacher", "head") is not None), None)
-        if taught is not None:
-            shown = {-1: ("teacher", feature_of(taught, "teacher", "head"))} | shown
-            found[-1] = taught
-    names = next((run.result.labels.names for row in rows for run in row.runs if run.result.labels), [])
-    classes = [cells["class"] for cells in found.values()]
-    styles = class_looks(names, np.concatenate(classes)) if classes else {}
-    return {
-        index: (label, map_figure(embedding.tsne(features), found[index]["class"], styles))
-        for index, (label, features) in shown.items()
-        if features is not None
-    }, list(styles.values())
+    maps, labels = likeness.pixel_maps(rows), class_labels(rows)
+    styles = class_looks(labels, np.concatenate([each.classes for each in maps.values()])) if maps else {}
+    figures = {index: (each.label, map_figure(each, styles, labels)) for index, each in maps.items()}
+    return figures, list(styles.values())
 
 
-def distance_figure(rows: Sequence[Row]) -> Figure | None:
-    """How far the cells of each student lie from the teacher's (Af-DCD paper, Figure 4a, as `embedding` reads it)."""
-    found = [_cells(row) for row in rows]
-    taught = next((cells for cells in found if cells and feature_of(cells, "teacher", "layer4") is not None), None)
-    values: list[Array | None] = [None] * len(rows)
-    for index, (row, cells) in enumerate(zip(rows, found, strict=True)):
-        if cells is None or taught is None or row.kind == "teacher":
-            continue
-        own, teacher = (feature_of(cells, role, "layer4") for role in ("student", "teacher"))
-        if teacher is None and all(np.array_equal(cells[key], taught[key]) for key in ("class", "image")):
-            teacher = feature_of(taught, "teacher", "layer4")  # a student alone has none, but its cells are the same
-        if own is not None and teacher is not None:
-            values[index] = embedding.distances(own, teacher, cells["image"])
-    return box_figure(rows, values, "distance to the teacher")
-
-
-def similarity_figure(rows: Sequence[Row]) -> Figure | None:
-    """How alike the cells of one image are to each other (Af-DCD paper, Figure 4b, as `embedding` reads it)."""
-    values: list[Array | None] = []
-    for row in rows:
-        cells = _cells(row)
-        own = feature_of(cells, "student", "layer4") if cells else None
-        values.append(None if cells is None or own is None else embedding.self_similarity(own, cells["image"]))
-    return density_figure(rows, values, "cosine")
-
-
-def _cells(row: Row) -> Cells | None:
-    return next((run.analysis for run in row.runs if run.analysis), None)
-
-
-def map_figure(places: NDArray[Any], classes: NDArray[np.int64], styles: dict[int, ClassLook]) -> Figure:
-    """A t-SNE map (N, 2): a marker per pixel, its look that of the pixel's class."""
+def map_figure(drawn_map: PixelMap, styles: dict[int, ClassLook], labels: Sequence[ClassLabel]) -> Figure:
+    """A t-SNE map: a marker per pixel, its look that of the pixel's class; rare classes share a marker."""
     bare = {"visible": False, "fixedrange": True}
     drawn = figure(
         None, None, height=300, xaxis=bare, yaxis={**bare, "scaleanchor": "x"},
         margin={"l": 4, "r": 4, "t": 4, "b": 4},
     )  # fmt: skip
-    known = [(styles[index], classes == index) for index in styles]
-    others = ~np.isin(classes, list(styles))
-    for style, chosen in [*known, (ClassLook("other classes", _OTHER, "circle"), others)]:
-        if chosen.any():
-            drawn["data"].append(
-                {
-                    "type": "scatter",
-                    "mode": "markers",
-                    "x": numbers(places[chosen, 0]),
-                    "y": numbers(places[chosen, 1]),
-                    "name": text(style.name),
-                    "marker": {"color": style.color, "symbol": style.symbol, "size": 5},
-                    "hovertemplate": text(style.name).replace("%", "&#37;") + "<extra></extra>",
-                }
-            )
+    places, classes = drawn_map.places, drawn_map.classes
+    for index, style in styles.items():
+        if (chosen := classes == index).any():
+            drawn["data"].append(_markers(places[chosen], style.name, style.color, style.symbol))
+    rare = np.flatnonzero(~np.isin(classes, list(styles)))
+    if len(rare):
+        colors = [class_label(labels, index).color for index in classes[rare].tolist()]
+        drawn["data"].append(_markers(places[rare], "other classes", colors, _RARE_SYMBOL))
     return drawn
+
+
+def _markers(places: NDArray[Any], name: str, color: str | list[str], symbol: str) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": numbers(places[:, 0]),
+        "y": numbers(places[:, 1]),
+        "name": text(name),
+        "marker": {"color": color, "symbol": symbol, "size": 7, "line": {"color": OUTLINE, "width": 1}},
+        "hovertemplate": text(name).replace("%", "&#37;") + "<extra></extra>",
+    }
+
+
+def distance_figure(rows: Sequence[Row]) -> Figure | None:
+    """The distance of each student to the teacher, a box a row."""
+    return box_figure(rows, likeness.distances(rows), "distance to the teacher")
+
+
+def similarity_figure(rows: Sequence[Row]) -> Figure | None:
+    """The self-similarity of each network, a line a row."""
+    return density_figure(rows, likeness.similarities(rows), "cosine")
 
 
 def box_figure(rows: Sequence[Row], values: Sequence[NDArray[Any] | None], title: str) -> Figure | None:
     """A box per row: median, quartiles, and whiskers at 5 and 95 % of the values."""
-    drawn = figure(title, None, yaxis={"type": "category", "autorange": "reversed"})
+    drawn = figure(title, None, xaxis={"rangemode": "tozero"}, yaxis={"type": "category", "autorange": "reversed"})
     for index, (row, look, value) in enumerate(zip(rows, looks(rows), values, strict=True)):
         if value is None or not len(value):
             continue

@@ -13,9 +13,9 @@ from PIL import Image
 
 from segdistill import store
 from segdistill.labels import ignored_color
-from segdistill.reports.figures.charts import alone_of, main_rows, row_label
-from segdistill.reports.findings.rows import Row
-from segdistill.store import GallerySample, Run
+from segdistill.reports.findings.ranking import alone_of, main_rows
+from segdistill.reports.findings.row import Row, row_label
+from segdistill.store import ImageScore, Run
 from segdistill.util import RunError
 
 Color = tuple[int, int, int]
@@ -163,7 +163,7 @@ def _score(run: Run, number: int) -> float | None:
     return sample.miou if sample else None
 
 
-def _find(run: Run, number: int) -> GallerySample | None:
+def _find(run: Run, number: int) -> ImageScore | None:
     return run.gallery[number] if number < len(run.gallery) else None
 
 

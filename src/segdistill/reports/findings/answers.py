@@ -1,15 +1,18 @@
 """The first screen in words: did it help, what did it cost, where does it fail."""
 
 from collections.abc import Mapping, Sequence
-from statistics import mean
+from statistics import mean, stdev
 from typing import NamedTuple
 
 from segdistill.metrics import Paired
-from segdistill.reports.figures.charts import alone_of, main_rows
-from segdistill.reports.figures.classes import class_table
-from segdistill.reports.figures.confusion import confusions
-from segdistill.reports.findings.rows import Row
+from segdistill.reports.findings.classes import class_table
+from segdistill.reports.findings.confusions import confusions
+from segdistill.reports.findings.ranking import alone_of, main_rows
+from segdistill.reports.findings.row import Row
 from segdistill.reports.findings.units import duration, percent, points
+
+LATENCY_NOISE = 0.05
+"""Medians of one network differ by so much from one moment to the next."""
 
 
 class Answer(NamedTuple):
@@ -76,11 +79,30 @@ def _cost(row: Row, alone: Row | None, teacher: Row | None) -> Answer | None:
         lines.append(f"Peak memory: {row.peak_memory_mb:,.0f} MB" + (f", alone {base:,.0f} MB" if base else ""))
     if row.ms_per_image is not None:
         verdict = verdict or f"{row.ms_per_image:.1f} ms an image"
-        same = "; distillation changes nothing here" if alone is not None else ""
-        lines.append(f"In use: {row.ms_per_image:.1f} ms an image, {_millions(row.params)}{same}")
+        lines.append(f"In use: {row.ms_per_image:.1f} ms an image, {_millions(row.params)}{_beside(row, alone)}")
         if teacher is not None and teacher is not row and teacher.ms_per_image:
             lines.append(f"Teacher: {teacher.ms_per_image:.1f} ms an image, {_millions(teacher.params)}")
     return Answer("What did it cost?", verdict, lines) if verdict else None
+
+
+def _beside(row: Row, alone: Row | None) -> str:
+    """What the latency of the student alone says beside that of the distilled one, which is the same network."""
+    if alone is None or alone.ms_per_image is None or row.ms_per_image is None:
+        return ""
+    text = f"; student alone {alone.ms_per_image:.1f} ms"
+    if row.params != alone.params:
+        return f"{text}, {_millions(alone.params)}"
+    apart = abs(row.ms_per_image - alone.ms_per_image)
+    noise = max(LATENCY_NOISE * max(row.ms_per_image, alone.ms_per_image), _latency_spread(row), _latency_spread(alone))
+    if apart <= noise:
+        return f"{text}: distillation changes nothing here"
+    return f"{text}: both run the same network, so the difference is the machine's"
+
+
+def _latency_spread(row: Row) -> float:
+    """Standard deviation over the seeds, milliseconds."""
+    known = [ms for run in row.runs if (ms := run.result.ms_per_image) is not None]
+    return stdev(known) if len(known) > 1 else 0.0
 
 
 def _failures(rows: Sequence[Row], row: Row, alone: Row | None) -> Answer | None:

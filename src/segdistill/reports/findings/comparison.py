@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from segdistill import store
-from segdistill.reports.findings.rows import Failure, Row, make_rows
+from segdistill.reports.findings.row import Failure, Row
+from segdistill.reports.findings.rows import make_rows
 from segdistill.store import Comparison, Run, read_failure, read_runs
 from segdistill.util import RunError
 

@@ -1,6 +1,6 @@
-"""Features of the same cells of several networks: maps by t-SNE, distance to the teacher, self-similarity.
+"""Features of the same pixels of several networks: maps by t-SNE, distance to the teacher, self-similarity.
 
-The paper's Figure 4 shows that Af-DCD brings a student's cells closer to its teacher's and raises mean and variance of
+The paper's Figure 4 shows that Af-DCD brings a student's pixels closer to its teacher's and raises mean and variance of
 their self-similarity, but neither the paper nor its code defines either measure. What follows is our reading of it.
 """
 
@@ -17,7 +17,7 @@ _PRINCIPAL = 50
 
 
 def tsne(features: Floats, seed: int = 0) -> NDArray[np.float32]:
-    """Places of cells on a plane, by t-SNE on their first 50 principal components.
+    """Places of pixels on a plane, by t-SNE on their first 50 principal components.
 
     Deterministic. Only who is near whom has a meaning: neither distances between clumps nor the axes. The authors'
     script draws up to 1000 pixels of each class and sets ``early_exaggeration`` to 100; here it is 12, as usual.
@@ -35,40 +35,40 @@ def tsne(features: Floats, seed: int = 0) -> NDArray[np.float32]:
     """
     places = np.full((len(features), 2), np.nan, np.float32)
     usable = np.isfinite(features).all(axis=1)
-    cells = _scaled(features[usable])
-    if len(cells) < 4 or not cells.any():
+    pixels = _scaled(features[usable])
+    if len(pixels) < 4 or not pixels.any():
         places[usable] = 0.0  # nothing to tell apart
         return places
     from sklearn.manifold import TSNE
 
-    perplexity = min(30.0, (len(cells) - 1) / 3)
+    perplexity = min(30.0, (len(pixels) - 1) / 3)
     solver = TSNE(perplexity=perplexity, init="pca", random_state=seed, max_iter=500, n_jobs=1)
-    places[usable] = solver.fit_transform(_principal(cells))
+    places[usable] = solver.fit_transform(_principal(pixels))
     return places
 
 
 def distances(student: Floats, teacher: Floats, images: NDArray[np.integer[Any]]) -> NDArray[np.float64] | None:
-    """How much of the teacher's cells a linear map of the student's does not tell (Figure 4a, our reading).
+    """How much of the teacher's pixels a linear map of the student's does not tell (Figure 4a, our reading).
 
-    Students and teachers have different widths, so their cells cannot be subtracted. A ridge regression from the
-    student's cells to the teacher's is fitted on every second image and measured on the others. The rule is the same
+    Students and teachers have different widths, so their pixels cannot be subtracted. A ridge regression from the
+    student's pixels to the teacher's is fitted on every second image and measured on the others. The rule is the same
     for every method: of thirteen strengths, the one with the least leave-one-out error on the fitted images.
 
     Args:
         student: (N, C) features.
-        teacher: (N, Ct) features of the same cells.
-        images: (N,) image of each cell; of one image, cells are halved instead.
+        teacher: (N, Ct) features of the same pixels.
+        images: (N,) image of each pixel; of one image, pixels are halved instead.
 
     Returns:
-        For each held-out cell ``||prediction - teacher||^2``, divided by its mean for a prediction that is the mean
-        of the fitted cells: 0 is a perfect map, 1 one that tells nothing. None if there is nothing to fit or measure.
+        For each held-out pixel ``||prediction - teacher||^2``, divided by its mean for a prediction that is the mean
+        of the fitted pixels: 0 is a perfect map, 1 one that tells nothing. None if there is nothing to fit or measure.
 
     Raises:
         ValueError: If the lengths differ.
 
     Example:
-        >>> cells = np.random.default_rng(0).normal(size=(64, 4))
-        >>> bool(distances(cells, cells @ np.ones((4, 8)), np.arange(64) // 8).max() < 0.01)
+        >>> pixels = np.random.default_rng(0).normal(size=(64, 4))
+        >>> bool(distances(pixels, pixels @ np.ones((4, 8)), np.arange(64) // 8).max() < 0.01)
         True
     """
     if not len(student) == len(teacher) == len(images):
@@ -96,23 +96,23 @@ def distances(student: Floats, teacher: Floats, images: NDArray[np.integer[Any]]
 
 
 def self_similarity(features: Floats, images: NDArray[np.integer[Any]]) -> NDArray[np.float64] | None:
-    """Cosines between all pairs of different cells of one image, over all images (Figure 4b, our reading).
+    """Cosines between all pairs of different pixels of one image, over all images (Figure 4b, our reading).
 
     Args:
-        features: (N, C); cells that are zero or not finite are left out.
-        images: (N,) image of each cell.
+        features: (N, C); pixels that are zero or not finite are left out.
+        images: (N,) image of each pixel.
 
     Returns:
-        In [-1, 1], one per pair; None if no image has two cells.
+        In [-1, 1], one per pair; None if no image has two pixels.
 
     Example:
         >>> self_similarity(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]), np.array([0, 0, 0])).tolist()
         [1.0, 0.0, 0.0]
     """
-    cells = features.astype(np.float64)
-    length = np.linalg.norm(cells, axis=1)
+    pixels = features.astype(np.float64)
+    length = np.linalg.norm(pixels, axis=1)
     usable = np.isfinite(length) & (length > 0)
-    unit, images = cells[usable] / length[usable, None], images[usable]
+    unit, images = pixels[usable] / length[usable, None], images[usable]
     found = []
     for image in np.unique(images):
         own = unit[images == image]
@@ -123,18 +123,18 @@ def self_similarity(features: Floats, images: NDArray[np.integer[Any]]) -> NDArr
 
 def _scaled(features: Floats) -> NDArray[np.float64]:
     """Centred, with a largest absolute value of 1, so that nothing overflows."""
-    cells = features.astype(np.float64)
-    if not len(cells):
-        return cells
-    cells -= cells.mean(axis=0)
-    largest = np.abs(cells).max()
-    return cells / largest if largest > 1e-12 else np.zeros_like(cells)
+    pixels = features.astype(np.float64)
+    if not len(pixels):
+        return pixels
+    pixels -= pixels.mean(axis=0)
+    largest = np.abs(pixels).max()
+    return pixels / largest if largest > 1e-12 else np.zeros_like(pixels)
 
 
-def _principal(cells: NDArray[np.float64]) -> NDArray[np.float32]:
+def _principal(pixels: NDArray[np.float64]) -> NDArray[np.float32]:
     """From 2 to 50 principal components, of one sign on every machine."""
-    _, _, axes = np.linalg.svd(cells, full_matrices=False)
+    _, _, axes = np.linalg.svd(pixels, full_matrices=False)
     axes = axes[:_PRINCIPAL]
     signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])
-    found = np.asarray(cells @ (axes * signs[:, None]).T, np.float32)
+    found = np.asarray(pixels @ (axes * signs[:, None]).T, np.float32)
     return found if found.shape[1] > 1 else np.pad(found, ((0, 0), (0, 1)))

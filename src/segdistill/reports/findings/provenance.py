@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from segdistill.reports.figures.charts import row_label
-from segdistill.reports.findings.rows import Row
+from segdistill.reports.findings.row import Row, row_label
 from segdistill.reports.findings.units import duration, percent
-from segdistill.store import Comparison, Run
+from segdistill.store import Comparison, Environment, Run
 
 _LONGEST_RECIPE = 20_000  # characters
 
@@ -27,7 +26,7 @@ class Method(NamedTuple):
     recipe: str
 
 
-class How(NamedTuple):
+class Provenance(NamedTuple):
     """How the report's runs were made.
 
     Attributes:
@@ -43,7 +42,7 @@ class How(NamedTuple):
     methods: list[Method]
 
 
-def how(rows: Sequence[Row], comparison: Comparison | None) -> How:
+def provenance(rows: Sequence[Row], comparison: Comparison | None) -> Provenance:
     """Collect how the rows were made; what all runs share is told once."""
     environments = [dict(_flat(run.environment)) for row in rows for run in row.runs]
     shared = {
@@ -53,7 +52,7 @@ def how(rows: Sequence[Row], comparison: Comparison | None) -> How:
     }
     settings = {method.name: method.settings for method in comparison.methods} if comparison else {}
     facts = [*_budget(comparison), *shared.items()]
-    return How(
+    return Provenance(
         facts=facts or [("runs", str(len(environments)))],
         command=comparison.command if comparison else "",
         failed=[(row.name, error) for row in rows for error in row.failed],
@@ -102,9 +101,10 @@ def _budget(comparison: Comparison | None) -> list[tuple[str, str]]:
     ]
 
 
-def _flat(value: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names and values of the environment, nested ones joined."""
+def _flat(environment: Environment) -> list[tuple[str, str]]:
+    """Names and values of the environment, as far as they are known; nested ones joined."""
     return [
         (str(key), ", ".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, dict) else str(item))
-        for key, item in value.items()
+        for key, item in environment.as_json().items()
+        if item not in (None, {})
     ]

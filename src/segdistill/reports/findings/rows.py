@@ -1,119 +1,17 @@
 """Runs to rows: one row a method, seeds averaged, differences paired by seed, the share of the teacher's gap closed."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, NamedTuple
 
-from segdistill.metrics import Paired, gap_closed, paired
-from segdistill.store import Kind, Run, read_runs
-
-KIND_NAMES: dict[Kind, str] = {"teacher": "teacher", "student": "student alone", "distilled": "distilled"}
-TERM_NAMES = {
-    "acam": "ACAM",
-    "af_dcd": "Af-DCD",
-    "at": "AT",
-    "cirkd": "CIRKD",
-    "cwd": "CWD",
-    "dist": "DIST",
-    "dsd": "DSD",
-    "fitnet": "FitNet",
-    "ifvd": "IFVD",
-    "kd": "KD",
-    "maskd": "MasKD",
-    "mgd": "MGD",
-    "skd": "SKD",
-    "skd_adversarial": "SKD adversarial",
-}
+from segdistill.metrics import paired
+from segdistill.reports.findings.gap import share_of_gap
+from segdistill.reports.findings.ranking import rival
+from segdistill.reports.findings.row import KIND_NAMES, Failure, Row
+from segdistill.store import Run, read_runs
 
 _ORDER = list(KIND_NAMES)
-
-
-class Failure(NamedTuple):
-    """A run that could not be finished: the row it belongs to, and why."""
-
-    name: str
-    kind: Kind
-    error: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: the runs of one name, network and protocol, over their seeds.
-
-    Attributes:
-        name: Of the recipe.
-        kind: ``"teacher"``, ``"student"`` (alone) or ``"distilled"``.
-        model: Name of the trained network.
-        method: The terms of a distillation, for example ``"KD + Af-DCD"``; empty for the others.
-        runs: One per seed; empty if all failed.
-        failed: Why, of each run that failed.
-        protocol: How the score was measured; None without a score.
-        miou: Mean over seeds, in [0, 1]; None without a score.
-        miou_std: Sample standard deviation over seeds; None for one seed.
-        boundary_iou: Mean over seeds of the IoU along borders, in [0, 1].
-        boundary_f: Mean over seeds of the F-score of borders, in [0, 1].
-        alone_miou: Score of the same network trained alone, under the same protocol, if it is among the runs;
-            of several, the best. Mean over the seeds that both have, or over all if they share none: the mean over
-            others would let the choice of seeds pass for an effect of the method.
-        vs_alone: Difference to it at equal seeds; None if it is not there or shares no seed.
-        against: Name of the method that `vs_other` is the difference to; None without one.
-        vs_other: Difference to it at equal seeds.
-        teacher_miou: Score of the teacher that taught it, or of the only teacher among the runs.
-        gap_closed: gain / (teacher - alone); None unless all are known and the teacher leads.
-        params: Number of parameters.
-        ms_per_image: Mean latency of one image, milliseconds.
-        steps: Mean number of training steps.
-        seconds: Mean wall-clock time of training, validation left out.
-        images_per_s: Mean speed of training.
-        peak_memory_mb: Largest memory of training.
-    """
-
-    name: str
-    kind: Kind
-    model: str = ""
-    method: str = ""
-    runs: tuple[Run, ...] = ()
-    failed: tuple[str, ...] = ()
-    protocol: str | None = None
-    miou: float | None = None
-    miou_std: float | None = None
-    boundary_iou: float | None = None
-    boundary_f: float | None = None
-    alone_miou: float | None = None
-    vs_alone: Paired | None = None
-    against: str | None = None
-    vs_other: Paired | None = None
-    teacher_miou: float | None = None
-    gap_closed: float | None = None
-    params: float | None = None
-    ms_per_image: float | None = None
-    steps: float | None = None
-    seconds: float | None = None
-    images_per_s: float | None = None
-    peak_memory_mb: float | None = None
-
-    @property
-    def gain(self) -> float | None:
-        """Score minus that of the student alone, at the seeds that both have; None if one of them is not known."""
-        if self.vs_alone is not None:
-            return self.vs_alone.mean
-        return None if self.miou is None or self.alone_miou is None else self.miou - self.alone_miou
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """Seeds of the runs."""
-        return tuple(run.result.seed for run in self.runs)
-
-    @property
-    def miou_by_seed(self) -> dict[int, float]:
-        """Score of each seed that has one; of several runs of one seed, the mean."""
-        scores: dict[int, list[float]] = {}
-        for run in self.runs:
-            if run.result.score:
-                scores.setdefault(run.result.seed, []).append(run.result.score.miou)
-        return {seed: mean(values) for seed, values in scores.items()}
 
 
 def summarise(runs: Sequence[Path], *, against: str | None = None) -> list[Row]:
@@ -162,7 +60,7 @@ def _row(group: Sequence[Run], failed: Sequence[Failure]) -> Row:
         name=first.name,
         kind=first.kind,
         model=first.model,
-        method=" + ".join(_loss(term, options) for term, options in first.terms.items()),
+        method=" + ".join(term.title or term.loss or name for name, term in first.terms.items()),
         runs=runs,
         failed=_errors(failed, first.name),
         protocol=first.protocol,
@@ -204,29 +102,8 @@ def _compare(row: Row, rows: Sequence[Row], against: str | None) -> Row:
     )
     if row.gain is None or alone_miou is None or teacher is None:
         return row
-    return replace(row, gap_closed=gap_closed(alone_miou + row.gain, alone_miou, teacher))
-
-
-def rival(row: Row, rows: Sequence[Row]) -> Row | None:
-    """The student alone that a distilled row is held against: same network and protocol; of several, the best.
-
-    Of several the best, since a distillation that only makes up for a worse setting has won nothing.
-    """
-    key = ("student", row.model, row.protocol)
-    kin = [other for other in rows if (other.kind, other.model, other.protocol) == key and other.miou is not None]
-    return max(kin, key=lambda other: other.miou or 0.0, default=None)
-
-
-def best_distilled(rows: Sequence[Row]) -> Row | None:
-    """The distilled row that a report is about: of those with a student alone to compare with, the best."""
-    compared = [row for row in rows if row.kind == "distilled" and row.gain is not None]
-    return max(compared, key=lambda row: row.miou or 0.0, default=None)
-
-
-def _loss(term: str, options: Any) -> str:
-    """Name of a term's loss; the term itself may be called otherwise."""
-    loss = options.get("loss") if isinstance(options, dict) else None
-    return TERM_NAMES.get(loss or term, term) if isinstance(loss or term, str) else term
+    closed, reason = share_of_gap(row.gain, at_equal_seeds or [*alone_scores.values()], teacher)
+    return replace(row, gap_closed=closed, gap_reason=reason)
 
 
 def _errors(failed: Sequence[Failure], name: str) -> tuple[str, ...]:

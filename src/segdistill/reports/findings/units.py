@@ -1,4 +1,6 @@
-"""Numbers as text."""
+"""Numbers and names as text."""
+
+from collections.abc import Sequence
 
 
 def percent(value: float | None, digits: int = 2) -> str:
@@ -30,3 +32,12 @@ def duration(seconds: float | None) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def listing(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    >>> listing(["kd"]), listing(["kd", "cwd", "mgd"])
+    ('kd', 'kd, cwd and mgd')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

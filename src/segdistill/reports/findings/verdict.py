@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 
 from segdistill.metrics import Paired, paired
-from segdistill.reports.findings.rows import Row, best_distilled
-from segdistill.reports.findings.units import percent, points
+from segdistill.reports.findings.gap import untold_shares
+from segdistill.reports.findings.parts import silence
+from segdistill.reports.findings.ranking import best_distilled
+from segdistill.reports.findings.row import Row
+from segdistill.reports.findings.units import listing, percent, points
 
 
 def headline(rows: Sequence[Row]) -> str:
@@ -35,9 +38,7 @@ def headline(rows: Sequence[Row]) -> str:
     if row.gap_closed is not None:
         share = f"{percent(row.gap_closed, 0)} % of the gap to the teacher's {percent(row.teacher_miou)}"
         return f"{text}, closing {share}."
-    if row.teacher_miou is not None:
-        return f"{text}; its teacher's {percent(row.teacher_miou)} is not ahead of the student alone."
-    return f"{text}."
+    return f"{text}; {row.gap_reason}." if row.gap_reason else f"{text}."
 
 
 def _difference(row: Row, pair: Paired | None) -> str:
@@ -54,18 +55,23 @@ def caveats(rows: Sequence[Row]) -> list[str]:
         for row in rows
         if row.failed
     ]
+    notes += [
+        f"{row.name}: {note}" for row in rows for note in dict.fromkeys(n for run in row.runs for n in run.result.notes)
+    ]
+    notes += silence([row for row in rows if row.kind == "distilled"])
     if len({row.protocol for row in rows if row.miou is not None}) > 1:
         notes.append("The rows were scored under different protocols: compare only rows of the same protocol.")
     distilled = [row for row in rows if row.kind == "distilled" and row.miou is not None]
     pairs = {row.name: row.vs_alone for row in distilled if row.vs_alone is not None}
     once = [name for name, pair in pairs.items() if pair.n == 1]
     if once:
-        which = "" if len(once) == len(distilled) else f" of {_list(once)}"
+        which = "" if len(once) == len(distilled) else f" of {listing(once)}"
         notes.append(f"One seed{which}: a small difference may be chance. Run more seeds before you rely on it.")
     noise = [name for name, pair in pairs.items() if pair.n > 1 and not pair.decided]
     if noise:
-        notes.append(f"Within noise of the student alone: {_list(noise)}. The interval of the difference includes 0.")
+        notes.append(f"Within noise of the student alone: {listing(noise)}. The interval of the difference includes 0.")
     notes += _leader(rows, distilled)
+    notes += untold_shares(rows)
     intervals = sum(pair.n > 1 for pair in pairs.values())
     if intervals > 1:
         notes.append(
@@ -94,8 +100,4 @@ def _leader(rows: Sequence[Row], distilled: Sequence[Row]) -> list[str]:
         pair = paired(best.miou_by_seed, row.miou_by_seed)
         if pair is None or not pair.decided:
             close.append(row.name)
-    return [f"{best.name} is not shown to be better than {_list(close)}."] if close else []
-
-
-def _list(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return [f"{best.name} is not shown to be better than {listing(close)}."] if close else []

@@ -13,11 +13,15 @@ from segdistill.reports.figures import classes as class_figures
 from segdistill.reports.figures import confusion as confusion_figures
 from segdistill.reports.figures import features as feature_figures
 from segdistill.reports.figures import scores as score_figures
-from segdistill.reports.figures.charts import Figure, main_rows, row_label
-from segdistill.reports.figures.classes import MOST_CLASSES, Measure
+from segdistill.reports.figures.charts import Figure
+from segdistill.reports.figures.classes import MOST_CLASSES
 from segdistill.reports.figures.features import ClassLook
-from segdistill.reports.findings.rows import Row
-from segdistill.reports.findings.units import percent
+from segdistill.reports.findings.classes import Measure, class_table
+from segdistill.reports.findings.confusions import confusion
+from segdistill.reports.findings.parts import silence
+from segdistill.reports.findings.ranking import main_rows
+from segdistill.reports.findings.row import Row, row_label
+from segdistill.reports.tables.table import Entry, Table, number
 
 MEASURES: tuple[Measure, ...] = ("IoU", "boundary IoU", "boundary F")
 
@@ -41,6 +45,7 @@ class Chart(NamedTuple):
         chosen: Number of the first one shown.
         wide: Takes the whole width of the page.
         min_width: In pixels; on narrower screens it scrolls. 0 for none.
+        notes: What the figures cannot show, a sentence each.
     """
 
     title: str
@@ -50,26 +55,12 @@ class Chart(NamedTuple):
     chosen: int = 0
     wide: bool = False
     min_width: int = 0
+    notes: Sequence[str] = ()
 
     @property
     def height(self) -> int:
         """Room to keep free until it is drawn, pixels."""
         return max(choice.height for choice in self.choices)
-
-
-class Cell(NamedTuple):
-    """A cell of a table: its text, and what it is sorted by; an empty value is sorted last."""
-
-    text: str
-    value: str | float
-
-
-class Table(NamedTuple):
-    """A table: heading, names of the columns, and lines of a name and cells."""
-
-    title: str
-    header: list[str]
-    lines: list[tuple[str, list[Cell]]]
 
 
 class Section(NamedTuple):
@@ -122,7 +113,7 @@ def _training(rows: Sequence[Row]) -> Section:
 
 
 def _classes(rows: Sequence[Row]) -> Section:
-    tables = {measure: class_figures.class_table(rows, measure) for measure in MEASURES}
+    tables = {measure: class_table(rows, measure) for measure in MEASURES}
     count = len(tables["IoU"])
     some = f" The {MOST_CLASSES} classes of {count} that differ most." if count > MOST_CLASSES else ""
     columns = sum(row.kind == "distilled" for row in rows)
@@ -142,9 +133,9 @@ def _classes(rows: Sequence[Row]) -> Section:
     rules = dict.fromkeys(boundary.rule for boundary in boundaries if boundary and boundary.rule)
     lines = [
         Table(
-            f"{measure} of each class as a table, %",
             ["class", *(row_label(row) for row in rows)],
-            [(name, [_share(value) for value in values]) for name, values in table.items()],
+            [[Entry(name, name), *(number(value, 1, 100) for value in values)] for name, values in table.items()],
+            f"{measure} of each class as a table, %",
         )
         for measure, table in tables.items()
         if table
@@ -154,8 +145,8 @@ def _classes(rows: Sequence[Row]) -> Section:
 
 
 def _confusions(rows: Sequence[Row]) -> Section:
-    matrix = "A line is a true class, its cells the share of its pixels, in %, that were given to each class."
-    count = max((len(found[0]) for row in rows if (found := confusion_figures.confusion(row))), default=0)
+    matrix = "A line is a true class. It shows the share of its pixels, in %, that were given to each class."
+    count = max((len(found[0]) for row in rows if (found := confusion(row))), default=0)
     matrix += f" The {MOST_CLASSES} classes that take part in most mistakes." if count > MOST_CLASSES else ""
     wide = count > 20
     bars = "True class → predicted class, by the share of the true class's pixels."
@@ -178,8 +169,16 @@ def _terms(rows: Sequence[Row]) -> Section:
     parts = "Each term before its weight, mean and band over seeds; logarithmic."
     norms = "Norm of the gradient that each weighted term sends to the student; logarithmic."
     charts = [
-        *_by_row("Loss terms", parts, students, score_figures.parts_figure),
-        *_by_row("Gradient norms", norms, students, lambda row: score_figures.parts_figure(row, "grad_norms")),
+        *(
+            chart._replace(notes=silence(students))
+            for chart in _by_row("Loss terms", parts, students, score_figures.parts_figure)
+        ),
+        *(
+            chart._replace(notes=silence(students, "grad_norms"))
+            for chart in _by_row(
+                "Gradient norms", norms, students, lambda row: score_figures.parts_figure(row, "grad_norms")
+            )
+        ),
     ]
     return Section("terms", "Loss terms and their gradients", "", charts)
 
@@ -244,7 +243,3 @@ def safe_json(figure: Figure) -> Markup:
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return Markup(text)
-
-
-def _share(value: float | None) -> Cell:
-    return Cell(percent(value, 1), "" if value is None else value)

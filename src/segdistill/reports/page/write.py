@@ -17,15 +17,18 @@ from plotly.offline import get_plotlyjs
 
 from segdistill import store
 from segdistill.reports.figures.charts import Look, looks
+from segdistill.reports.figures.features import OUTLINE
 from segdistill.reports.figures.gallery import Sample, make_gallery
 from segdistill.reports.findings.answers import answers
-from segdistill.reports.findings.provenance import how
-from segdistill.reports.findings.rows import KIND_NAMES, Row, best_distilled
+from segdistill.reports.findings.classes import class_labels
+from segdistill.reports.findings.provenance import provenance
+from segdistill.reports.findings.ranking import best_distilled
+from segdistill.reports.findings.row import KIND_NAMES, Row
 from segdistill.reports.findings.units import percent
 from segdistill.reports.findings.verdict import caveats, headline
-from segdistill.reports.page.sections import Cell, costs, sections
-from segdistill.reports.tables import table_cells
-from segdistill.store import Comparison, Labels
+from segdistill.reports.page.sections import costs, sections
+from segdistill.reports.tables.table import Entry, make_table
+from segdistill.store import Comparison
 
 _DASHES = {"dash": "6 4", "dot": "2 3", "dashdot": "7 3 2 3"}
 _SYMBOLS = {  # as Plotly draws them, around (15, 6)
@@ -43,21 +46,22 @@ _SYMBOLS = {  # as Plotly draws them, around (15, 6)
 
 
 class Gap(NamedTuple):
-    """The scores on the bar of the first screen, and how much of it is filled, in per cent."""
+    """The scores on the bar of the first screen, how much of it is filled, in per cent, and whether that is decided."""
 
     alone: str
     teacher: str
     closed: str
     fill: int
+    decided: bool
 
 
 class Line(NamedTuple):
-    """A line of the table: the row, how it is drawn, its network and method, and its cells."""
+    """A line of the table: the row, how it is drawn, its network and method, and its entries."""
 
     row: Row
     look: Look
     about: str
-    cells: list[Cell]
+    entries: list[Entry]
     main: bool
 
 
@@ -85,7 +89,7 @@ def _render(rows: Sequence[Row], comparison: Comparison | None) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=FunctionLoader(_asset)
     )
-    environment.globals |= {"dashes": _DASHES, "symbols": _SYMBOLS}
+    environment.globals |= {"dashes": _DASHES, "symbols": _SYMBOLS, "outline": OUTLINE}
     header, lines = _table(rows)
     gallery = make_gallery(rows)
     return environment.get_template("report.html").render(
@@ -100,9 +104,9 @@ def _render(rows: Sequence[Row], comparison: Comparison | None) -> str:
         sections=sections(rows),
         gallery=gallery,
         orders=_orders(gallery),
-        legend=_legend(rows),
+        legend=class_labels(rows),
         protocols=list(dict.fromkeys(row.protocol for row in rows if row.protocol)),
-        **how(rows, comparison)._asdict(),
+        **provenance(rows, comparison)._asdict(),
         style=Markup(_asset("report.css")),
         scripts=[Markup(script) for script in scripts],
         policy=" ".join(f"'{_hash(script)}'" for script in scripts),
@@ -114,25 +118,16 @@ def _asset(name: str) -> str:
 
 
 def _table(rows: Sequence[Row]) -> tuple[list[str], list[Line]]:
-    header, cells = table_cells(rows)
+    table = make_table(rows)
     best = best_distilled(rows)
     students = {row.model for row in rows if row.kind != "teacher"}
     lines = []
-    for row, look, line in zip(rows, looks(rows), cells, strict=True):
+    for row, look, line in zip(rows, looks(rows), table.lines, strict=True):
         network = row.model if row.kind != "distilled" or len(students) > 1 else ""
         kind = row.method or (KIND_NAMES[row.kind] if row.name != KIND_NAMES[row.kind] else "")
         about = ", ".join(filter(None, (kind, network)))
-        lines.append(Line(row, look, about, [Cell(text, _number(text)) for text in line], row is best))
-    return header, lines
-
-
-def _number(text: str) -> str | float:
-    """What a cell is sorted by: the number it begins with, else its text; nothing for a dash."""
-    first = text.split()[0].replace(",", "") if text.split() else ""
-    try:
-        return float(first)
-    except ValueError:
-        return "" if text == "-" else text
+        lines.append(Line(row, look, about, line, row is best))
+    return table.header, lines
 
 
 def _gap(row: Row | None) -> Gap | None:
@@ -143,6 +138,7 @@ def _gap(row: Row | None) -> Gap | None:
         teacher=percent(row.teacher_miou),
         closed=percent(row.gap_closed, 0),
         fill=round(100 * min(1.0, row.gap_closed)),
+        decided=row.vs_alone is not None and row.vs_alone.decided,
     )
 
 
@@ -150,11 +146,6 @@ def _orders(gallery: Sequence[Sample]) -> list[tuple[str, str]]:
     """What the samples can be sorted by: keys of the page, and words."""
     known = [("spread", "difference between students"), ("gain", "gain over the student alone")]
     return [*(order for order in known if any(getattr(s, order[0]) is not None for s in gallery)), ("name", "name")]
-
-
-def _legend(rows: Sequence[Row]) -> list[tuple[str, tuple[int, int, int]]]:
-    known: list[Labels] = [run.result.labels for row in rows for run in row.runs if run.result.labels]
-    return list(zip(known[0].names, known[0].colors, strict=False)) if known else []
 
 
 def _hash(script: str) -> str:

@@ -4,6 +4,7 @@ import os
 import pytest
 
 from segdistill import store
+from segdistill.store import LogLine, Validation
 from segdistill.util import RunError, files
 
 
@@ -44,7 +45,7 @@ def test_nan_is_refused_and_the_old_file_kept(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         store.write_json(tmp_path / "x.json", {"miou": float("nan")})
     with pytest.raises(ValueError, match="not JSON compliant"):
-        store.append_record(tmp_path / "x.jsonl", {"loss": float("inf")})
+        store.append_record(tmp_path / "x.jsonl", LogLine.model_construct(step=1, loss=float("inf")))
     assert store.read_json(tmp_path / "x.json") == 1
     assert list(store.read_records(tmp_path / "x.jsonl")) == []
 
@@ -64,22 +65,23 @@ def test_records_are_lines_and_a_line_cut_short_is_left_out(tmp_path):
     path = tmp_path / "metrics.jsonl"
     records = [{"step": 10, "loss": 1.5}, {"step": 20, "val": {"miou": 0.3}}]
     for record in records:
-        store.append_record(path, record)
+        store.append_record(path, LogLine.model_validate(record))
     assert [json.loads(line) for line in path.read_text().splitlines()] == records
     with path.open("a") as file:
         file.write('{"step": 30, "lo')
     assert list(store.read_records(path)) == records
     path.write_text("7\n[]\n" + path.read_text())
     assert list(store.read_records(path)) == records
+    assert store.read_lines(LogLine, path) == [LogLine.model_validate(record) for record in records]
     assert list(store.read_records(tmp_path / "none.jsonl")) == []
 
 
 def test_records_after_a_step_are_dropped_and_the_rest_keeps_its_bytes(tmp_path):
     path = tmp_path / "metrics.jsonl"
     for step in (10, 20, 30):
-        store.append_record(path, {"step": step, "loss": 1 / step})
+        store.append_record(path, LogLine(step=step, loss=1 / step))
         if step == 20:
-            store.append_record(path, {"step": 20, "val": {"miou": 1 / 3}})
+            store.append_record(path, LogLine(step=20, val=Validation(miou=1 / 3)))
             kept = path.read_bytes()
     with path.open("a") as file:
         file.write('{"step": 40, "lo')
@@ -95,3 +97,10 @@ def test_a_run_is_complete_with_its_result(tmp_path):
     assert not store.is_complete(tmp_path)
     store.write_json(tmp_path / store.RESULT, {})
     assert store.is_complete(tmp_path)
+
+
+def test_lines_of_another_kind_are_left_out(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"loss": 1}\n{"step": -1}\n{"step": 3, "parts": {"task": "<b>"}}\n{"step": 4, "later": 1}\n')
+    assert store.read_lines(LogLine, path) == [LogLine(step=4)]
+    assert store.read_lines(LogLine, tmp_path / "none.jsonl") == []

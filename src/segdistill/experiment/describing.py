@@ -1,0 +1,22 @@
+"""What a result calls the teacher and the terms of a recipe."""
+
+from pathlib import Path
+
+from segdistill import store
+from segdistill.losses import LOSSES
+from segdistill.recipe import Recipe, TermConfig
+from segdistill.store import Result, TermRecord
+
+
+def teacher_name(recipe: Recipe) -> str:
+    """The teacher's network if it is a run of ours, else the name of its weights."""
+    assert recipe.teacher is not None
+    weights = Path(recipe.teacher.weights)
+    result = weights / store.RESULT
+    return store.read_record(Result, result).model if result.is_file() else weights.stem
+
+
+def term_record(name: str, term: TermConfig) -> TermRecord:
+    """A term with its title for tables."""
+    loss = term.loss or name
+    return TermRecord(title=LOSSES[loss].title, loss=loss, settings=term.model_dump(mode="json", exclude={"loss"}))
