@@ -1,5 +1,6 @@
 """The recipe of a run: its closed schema, reading and overriding it, the methods of a comparison."""
 
+from segdistill.recipe.changes import differences
 from segdistill.recipe.load import change_recipe, dump_recipe, load_recipe, parse_recipe, recipe_names
 from segdistill.recipe.methods import METHODS, method_terms
 from segdistill.recipe.schema import DataConfig, ModelConfig, Recipe, TeacherConfig, TermConfig
@@ -12,6 +13,7 @@ __all__ = [
     "TeacherConfig",
     "TermConfig",
     "change_recipe",
+    "differences",
     "dump_recipe",
     "load_recipe",
     "method_terms",

@@ -1,7 +1,6 @@
-"""The typed, closed schema of a recipe: load, override, validate, dump.
+"""The typed, closed schema of a recipe: its keys, their kinds, ranges and defaults.
 
-A recipe is a YAML file. ``base: other`` starts from another recipe and changes what is written below it.
-``key.path=value`` overrides come last. Nothing but ``build.py`` and what stands above it knows this module.
+Only the room ``experiment``, which turns a recipe into objects, and those above it know a recipe.
 """
 
 from typing import Annotated, Any, Literal
@@ -13,7 +12,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
 Size = tuple[Count, Count]
-Mapping = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]  # null empties it
+Mapping = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]  # null: empty
 Color = tuple[float, float, float]
 
 
@@ -66,11 +65,11 @@ class ModelConfig(_Closed):
         name: ``<head>_<backbone>``.
         pretrained: ImageNet weights of the backbone: true for timm's, or a safetensors file.
         output_stride: Image pixels per cell of the last map: 8, 16 or 32.
-        aux: Auxiliary head; null for the family's custom.
+        aux: Auxiliary head; null for one on ResNets and none on other backbones.
         dropout: False takes all dropout out.
         backbone: Further arguments of the timm backbone.
         mean: Of the image normalisation; null for that of the pretrained weights.
-        std: Likewise.
+        std: Of the image normalisation; null for that of the pretrained weights.
         features: Further features by name: ``{deep: backbone.layer3}``.
     """
 
@@ -89,7 +88,8 @@ class TeacherConfig(_Closed):
     """A trained network.
 
     Attributes:
-        weights: A run folder, a ``student.safetensors``, or a checkpoint of the paper's authors (``.pth``).
+        weights: A run folder, its ``student.safetensors`` (the trained network of any run, a teacher's too), or a
+            checkpoint of the paper's authors (``.pth``).
         official: Which of the authors' networks a ``.pth`` holds, for example ``deeplabv3_resnet101``.
         features: Further features by name: ``{deep: backbone.layer3}``.
         precision: ``fp32`` or ``bf16``, whose weights are cast once; null for ``train.precision``.
@@ -138,7 +138,8 @@ class OptimConfig(_Closed):
         power: Of the polynomial decay.
         min_lr: Floor.
         clip: Largest L2 norm of the whole gradient; null for no clipping.
-        clip_terms: The same for the parameters of the distillation losses alone (the authors' 15).
+        clip_terms: Largest L2 norm of the gradient of the distillation losses' own parameters (the authors' 15);
+            null for no clipping.
     """
 
     name: Literal["sgd", "adamw"] = "sgd"
@@ -189,7 +190,7 @@ class TrainConfig(_Closed):
 
 
 class EvaluateConfig(_Closed):
-    """How scores are taken; see ``engine/evaluate.py``.
+    """How scores are taken; the protocol of a score says it in words.
 
     Attributes:
         protocol: ``default``, or ``paper`` for the averages of the published tables.

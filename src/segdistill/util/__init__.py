@@ -1,5 +1,7 @@
 """What every room may use: errors, files written whole, names that are near. The standard library alone."""
 
+from segdistill.util.arguments import as_path, as_texts
+from segdistill.util.commands import command, said, verb
 from segdistill.util.errors import (
     ArgumentError,
     CheckpointError,
@@ -13,6 +15,7 @@ from segdistill.util.errors import (
     RecipeError,
     RunError,
     SegdistillError,
+    Stopped,
     UnavailableError,
     WeightsError,
 )
@@ -33,10 +36,16 @@ __all__ = [
     "RecipeError",
     "RunError",
     "SegdistillError",
+    "Stopped",
     "UnavailableError",
     "WeightsError",
+    "as_path",
+    "as_texts",
+    "command",
     "lazy",
     "lock",
     "nearest",
+    "said",
+    "verb",
     "write_atomic",
 ]
