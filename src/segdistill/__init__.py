@@ -11,7 +11,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from segdistill import ops
+    from segdistill.comparison import compare
     from segdistill.distill import Distiller, Term
+    from segdistill.experiment import check, evaluate, prepare, profile, train
     from segdistill.losses import (
         LOSSES,
         ACAMLoss,
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
         SKDLoss,
     )
     from segdistill.networks import Teacher, create_model, load_official
-    from segdistill.prediction import load
-    from segdistill.util import SegdistillError
+    from segdistill.prediction import load, predict
+    from segdistill.reports import report
+    from segdistill.util import SegdistillError, Stopped
 
 _HOMES = {
     "ACAMLoss": "segdistill.losses",
@@ -53,12 +56,21 @@ _HOMES = {
     "SKDAdversarialLoss": "segdistill.losses",
     "SKDLoss": "segdistill.losses",
     "SegdistillError": "segdistill.util",
+    "Stopped": "segdistill.util",
     "Teacher": "segdistill.networks",
     "Term": "segdistill.distill",
+    "check": "segdistill.experiment",
+    "compare": "segdistill.comparison",
     "create_model": "segdistill.networks",
+    "evaluate": "segdistill.experiment",
     "load": "segdistill.prediction",
     "load_official": "segdistill.networks",
     "ops": "segdistill.ops",
+    "predict": "segdistill.prediction",
+    "prepare": "segdistill.experiment",
+    "profile": "segdistill.experiment",
+    "report": "segdistill.reports",
+    "train": "segdistill.experiment",
 }
 
 __all__ = [
@@ -80,13 +92,22 @@ __all__ = [
     "SKDAdversarialLoss",
     "SKDLoss",
     "SegdistillError",
+    "Stopped",
     "Teacher",
     "Term",
     "__version__",
+    "check",
+    "compare",
     "create_model",
+    "evaluate",
     "load",
     "load_official",
     "ops",
+    "predict",
+    "prepare",
+    "profile",
+    "report",
+    "train",
 ]
 
 __getattr__ = lazy(__name__, _HOMES)

@@ -1,18 +1,21 @@
-"""From a recipe to objects: the only module that knows both."""
+"""From a recipe to objects."""
 
 import logging
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from segdistill.data import SegmentationDataset, together
 from segdistill.distill import Distiller
 from segdistill.engine import make_optimizers
 from segdistill.experiment.datasets import _open, _unlabelled, build_datasets
+from segdistill.experiment.given import refuse_not_given, refuse_unfit
+from segdistill.experiment.keys import about
 from segdistill.experiment.networks import build_distiller, build_student, build_teacher
 from segdistill.labels import LabelTable
 from segdistill.networks import Teacher
-from segdistill.recipe import Recipe
+from segdistill.recipe import ModelConfig, Recipe, TeacherConfig
 
 logger = logging.getLogger(__name__)
 
@@ -39,19 +42,29 @@ class Built(NamedTuple):
     optimizers: list[torch.optim.Optimizer]
 
 
-def build(recipe: Recipe) -> Built:
+def build(recipe: Recipe, student: nn.Module | None = None, teacher: Teacher | None = None) -> Built:
     """Build everything, so that what can fail does so before a run starts.
 
+    Args:
+        recipe: What to build.
+        student: Instead of the recipe's ``model``.
+        teacher: Instead of the recipe's ``teacher``.
+
     Raises:
-        RecipeError, DataError, DatasetNotFoundError, ValueError: One sentence each.
+        SegdistillError: One sentence; about the networks of the recipe it names the key.
     """
+    refuse_not_given(recipe, student, teacher)
     train_set, val_set, test_set = build_datasets(recipe)
     labels = train_set.labels
     torch.manual_seed(recipe.seed)  # the same initial student for every method at this seed
-    student = build_student(recipe.model, labels.num_classes)
-    teacher = None
-    if recipe.teacher is not None and recipe.terms:
-        teacher = build_teacher(recipe.teacher, labels, precision=recipe.train.precision)
+    if student is not None:
+        refuse_unfit(student, labels)
+    else:
+        with about("model", ModelConfig.model_fields, otherwise="model"):
+            student = build_student(recipe.model, labels.num_classes)
+    if teacher is None and recipe.teacher is not None and recipe.terms:
+        with about("teacher", TeacherConfig.model_fields, otherwise="teacher.weights"):
+            teacher = build_teacher(recipe.teacher, labels, precision=recipe.train.precision)
     distiller = build_distiller(recipe, student, teacher)
     optimizers = make_optimizers(
         distiller,

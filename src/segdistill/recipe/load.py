@@ -27,6 +27,11 @@ def recipe_names() -> list[str]:
     return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
+def describe_recipes() -> dict[str, str]:
+    """What each recipe of the package is, by its name."""
+    return {name: str(_read(name, MAX_BASES).get("description", "")) for name in recipe_names()}
+
+
 def load_recipe(source: str | Path | Recipe, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply ``key.path=value`` overrides, one after the other.
 
