@@ -33,7 +33,8 @@ if TYPE_CHECKING:
         SKDLoss,
     )
     from segdistill.networks import Teacher, create_model, load_official
-    from segdistill.prediction import load, predict
+    from segdistill.prediction import predict
+    from segdistill.prediction.load import load  # past the door, where mypy sees it twice
     from segdistill.reports import report
     from segdistill.util import SegdistillError, Stopped
 

@@ -51,7 +51,7 @@ def train(
 
     changes = overrides or []
     if recipe is not None and "=" in recipe and not Path(recipe).exists():
-        recipe, changes = None, [recipe, *changes]
+        changes, recipe = [recipe, *changes], None
     if recipe is None and resume is None:
         raise RecipeError(f"give a recipe{' before the overrides' if changes else ''}, or --resume RUN.")
     if resume is not None and folder is not None:

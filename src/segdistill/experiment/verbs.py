@@ -40,9 +40,10 @@ class Evaluation(NamedTuple):
         """A row a class: ``class``, ``iou`` and, where it was scored, ``boundary_iou`` and ``boundary_f``."""
         rows = [{"class": name, "iou": iou} for name, iou in self.score["per_class_iou"].items()]
         edges = self.score.get("boundary")
-        for row in rows if edges else ():
-            row["boundary_iou"] = edges["per_class_iou"][row["class"]]
-            row["boundary_f"] = edges["per_class_f"][row["class"]]
+        if edges:
+            for row in rows:
+                row["boundary_iou"] = edges["per_class_iou"][row["class"]]
+                row["boundary_f"] = edges["per_class_f"][row["class"]]
         return rows
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from segdistill.prediction.files import predict_files
-from segdistill.prediction.load import load
+from segdistill.prediction.load import load_predictor
 from segdistill.prediction.predictor import Predictor
 from segdistill.util import ArgumentError, as_path, verb
 
@@ -58,7 +58,7 @@ def predict(
         raise ArgumentError(f"`device` must be auto, cpu or cuda; got {device!r}.")
     if device == "cuda" and not torch.cuda.is_available():
         raise ArgumentError("`device` is cuda, but torch sees no GPU here. Take cpu.")
-    predictor = run if isinstance(run, Predictor) else load(as_path("run", run))
+    predictor = run if isinstance(run, Predictor) else load_predictor(as_path("run", run))
     chosen = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     folder, images = as_path("out", out), str(as_path("source", source))
     masks = []
