@@ -17,7 +17,7 @@ from segdistill.comparison.conclusion import conclude
 from segdistill.comparison.execution import finish_all, forget_failures
 from segdistill.comparison.planning import plan
 from segdistill.comparison.setup import set_up
-from segdistill.experiment.training import recipe_of
+from segdistill.experiment.folders import recipe_of
 from segdistill.util import RecipeError
 
 NETWORK = ["model.name=deeplabv3_mobilenetv2_035", "model.backbone=null", "model.output_stride=16", "train.device=cpu"]
@@ -126,9 +126,10 @@ def test_again_repeats_nothing_and_more_seeds_and_methods_only_add(finished):
 
 def test_another_recipe_or_budget_in_the_same_folder_is_refused(finished):
     folder = finished[0].folder
-    with pytest.raises(RecipeError, match="holds a comparison with another recipe or budget"):
+    message = "holds a comparison with another recipe or budget: "
+    with pytest.raises(RecipeError, match=f"{message}`optim.lr` is 0.2 there and 0.01 here. Give the same again"):
         set_up(planned(folder, overrides=["optim.lr=0.01"]), quiet)
-    with pytest.raises(RecipeError, match="holds a comparison with another recipe or budget"):
+    with pytest.raises(RecipeError, match=f"{message}`--budget` is 'iterations' there and 'time' here"):
         set_up(planned(folder, budget="time"), quiet)
 
 

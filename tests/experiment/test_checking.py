@@ -13,9 +13,8 @@ TINY = ["data.options={num_images: 2, num_train: 2, size: [32, 48]}", "data.crop
 
 
 def folder_recipe(root, *overrides):
-    # A mapping is merged with the one of the base, so that the options of the base must go first.
-    recipe = load_recipe("demo_student", [f"data.root={root}", "data.crop_size=[32,32]", *overrides])
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"dataset": "folder", "options": {}})})
+    settings = ["data.dataset=folder", "data.options={}", f"data.root={root}", "data.crop_size=[32,32]"]
+    return load_recipe("demo_student", [*settings, *overrides])
 
 
 def test_all_planted_faults_are_found_in_one_pass(tmp_path):
