@@ -22,6 +22,21 @@ def test_train_returns_the_run(trained):
     assert max(row["val.miou"] for row in frame[1::2]) == trained.result["best"]["val_miou"]
 
 
+def test_the_same_call_again_goes_on_where_it_was(tmp_path):
+    def stop(record):
+        raise sd.Stopped(record["step"], 2)
+
+    def again(**more):
+        return sd.train("demo_student", overrides=TINY, out=tmp_path / "run", resume=True, **more)
+
+    with pytest.raises(sd.Stopped, match=f"Continue with: segdistill train --resume {tmp_path / 'run'}"):
+        again(on_log=stop)
+    assert again().result == again().result
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(sd.SegdistillError, match="is not empty, and holds no run"):
+        sd.train("demo_student", out=tmp_path, resume=True)
+
+
 def test_evaluate_gives_a_row_a_class(trained):
     scored = sd.evaluate(str(trained.folder), split="test")
     assert "streets test (2 images)" in scored.protocol
@@ -57,7 +72,6 @@ def test_prepare_gives_a_row_a_fault(tmp_path):
         (lambda: sd.train("demo_student", overrides="seed=1"), "`overrides` must be a list of texts"),
         (lambda: sd.train("demo_student", out=3), "`out` must be a path; got 3"),
         (lambda: sd.train("demo_student", resume=True), "`resume` needs `out`"),
-        (lambda: sd.train("demo_student", out="nowhere", resume=True), "nowhere does not exist"),
         (lambda: sd.evaluate(None), "`run` must be a path; got None"),
         (lambda: sd.evaluate("nowhere"), "nowhere does not exist"),
         (lambda: sd.evaluate("."), "is not a run folder, so --recipe must name the data"),

@@ -11,7 +11,7 @@ from segdistill import store
 from segdistill.data import Fault
 from segdistill.data import prepare as write_cache
 from segdistill.experiment.datasets import build_sources
-from segdistill.experiment.folders import new_folder, recipe_of, refuse_missing, refuse_used
+from segdistill.experiment.folders import new_folder, refuse_missing, refuse_used
 from segdistill.experiment.given import recipe_with
 from segdistill.experiment.scoring import score_network
 from segdistill.experiment.training import run_recipe
@@ -104,7 +104,8 @@ def train(
         teacher: A network of yours instead of the recipe's ``teacher``.
         overrides: ``["optim.lr=0.01"]``, on the recipe.
         out: Run folder, new or empty. Default: ``runs/<recipe>/<time>``.
-        resume: Continue in ``out`` an interrupted run of the same recipe; one that is complete is returned as it is.
+        resume: Continue in ``out`` an interrupted run of the same recipe, return one that is complete as it is, and
+            start one where there is none: the same script, run again, goes on where it was.
         on_log: Called with every training and validation record.
 
     Raises:
@@ -124,9 +125,8 @@ def train(
     if resume and out is None:
         raise ArgumentError("`resume` needs `out`, the folder of the run to continue.")
     folder = new_folder(chosen) if out is None else as_path("out", out)
-    if resume:
-        recipe_of(folder)
-    elif os.environ.get("RANK", "0") == "0":  # the others may come when this one has begun
+    begun = resume and (folder / store.RECIPE).is_file()
+    if not begun and os.environ.get("RANK", "0") == "0":  # the others may come when this one has begun
         refuse_used(folder)
     try:
         result = run_recipe(chosen, folder, student=student, teacher=teacher, resume=resume, on_log=on_log)
