@@ -144,7 +144,7 @@ def test_only_methods_that_are_new_are_tried(tmp_path, monkeypatch):
 
 def test_a_method_that_cannot_be_built_stops_it_before_any_student_trains(tmp_path):
     bad = planned(tmp_path, methods=["kd", "af_dcd"], overrides=["terms.af_dcd.groups=9"])
-    with pytest.raises(RecipeError, match="method af_dcd: `groups` must divide"):
+    with pytest.raises(RecipeError, match="method af_dcd: `terms.af_dcd.groups` must divide"):
         set_up(bad, quiet)
     assert not (tmp_path / "none").exists()
 

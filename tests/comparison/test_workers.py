@@ -22,7 +22,7 @@ import segdistill as sd
 
 compared = sd.compare(
     "demo", ["kd"], seeds=2, overrides={overrides!r}, teacher="demo_teacher", teacher_overrides={teacher!r},
-    jobs=2, out={out!r}, announce=print, on_done=lambda run: print("done:", run.title),
+    jobs=2, out={out!r}, announce=print, on_done=lambda run, done, total: print("done:", run.title, done, total),
 )
 for row in compared.frame():
     print(row["name"], row["miou"], len(row["runs"]))
@@ -37,7 +37,9 @@ def test_a_script_without_a_main_guard_compares_in_several_processes(tmp_path):
     lines = done.stdout.splitlines()
     assert lines[0] == "4 trainings: 2 rows x 2 seeds; before them one of the teacher."
     titles = ["none, seed 0", "kd, seed 0", "none, seed 1", "kd, seed 1"]
-    assert sorted(line for line in lines if line.startswith("done: ")) == sorted(f"done: {title}" for title in titles)
+    done = [line.removeprefix("done: ") for line in lines if line.startswith("done: ")]
+    assert sorted(line[:-4] for line in done) == sorted(titles)
+    assert [line[-4:] for line in done] == [" 1 4", " 2 4", " 3 4", " 4 4"]
     assert [line.split()[0] for line in lines[-3:]] == ["demo_teacher", "none", "kd"]
     logs = [(out / f"worker_{number}.log").read_text() for number in (0, 1)]
     assert all(sum(f"{title}: done" in log for log in logs) for title in titles)

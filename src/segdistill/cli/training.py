@@ -107,8 +107,8 @@ def compare(
         show = show_runs(bar)
         count = bar.add_task("runs done", total=None, note="", visible=False)
 
-        def advance(_: "Planned") -> None:
-            bar.update(count, advance=1, visible=True)
+        def advance(_: "Planned", done: int, total: int) -> None:
+            bar.update(count, completed=done, total=total, visible=True)
 
         compared = run_it(
             recipe, [name.strip() for name in methods.split(",") if name.strip()], parse_seeds(seeds),

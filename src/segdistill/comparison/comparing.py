@@ -51,7 +51,7 @@ def compare(
     out: str | Path | None = None,
     announce: Callable[[str], None] | None = None,
     on_log: OnLog | None = None,
-    on_done: Callable[[Planned], None] | None = None,
+    on_done: Callable[[Planned, int, int], None] | None = None,
 ) -> Compared:
     """Compare methods over seeds and settings on one teacher: which helps, by how much, at what cost.
 
@@ -74,7 +74,7 @@ def compare(
         out: Folder. Default: ``runs/compare/<recipe>``.
         announce: Called once with a sentence that says how many trainings there are, before any begins.
         on_log: Called with the run and every record of it; not for those of other processes.
-        on_done: Called with every run that is over.
+        on_done: Called with every run that is over, runs over and runs in all.
 
     Raises:
         SegdistillError: What is wrong with a method, the recipe, the data or the folder, before any student is trained.
@@ -110,7 +110,7 @@ def compare(
     def tell(run: Planned) -> None:
         if on_done is not None and run.folder not in told:
             told.add(run.folder)
-            on_done(run)
+            on_done(run, len(told), len(runs))
 
     if jobs > 1:
         run_workers(runs, jobs, folder, tell)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from segdistill.data import DATASETS, Prepared, SegmentationDataset, Source
+from segdistill.experiment.keys import about, keys_of
 from segdistill.recipe import DataConfig, Recipe
 from segdistill.util import RecipeError, nearest
 
@@ -62,7 +63,8 @@ def _build_source(data: DataConfig, split: str, *, paper: bool) -> Source:
             f"`data.root` must be the folder of the data set {data.dataset!r}; got null. Add data.root=FOLDER."
         )
     try:
-        return Source(data.dataset, options, kind(data.root, split, **options))
+        with about(keys_of("data.options", options)):
+            return Source(data.dataset, options, kind(data.root, split, **options))
     except TypeError as error:  # an option of another type than the data set expects
         raise RecipeError(f"`data.options` must fit the data set {data.dataset!r}; got {options} ({error}).") from None
 

@@ -11,7 +11,7 @@ from segdistill.distill import Distiller
 from segdistill.engine import make_optimizers
 from segdistill.experiment.datasets import _open, _unlabelled, build_datasets
 from segdistill.experiment.given import refuse_not_given, refuse_unfit
-from segdistill.experiment.keys import about
+from segdistill.experiment.keys import about, keys_of, keys_of_terms
 from segdistill.experiment.networks import build_distiller, build_student, build_teacher
 from segdistill.labels import LabelTable
 from segdistill.networks import Teacher
@@ -60,12 +60,14 @@ def build(recipe: Recipe, student: nn.Module | None = None, teacher: Teacher | N
     if student is not None:
         refuse_unfit(student, labels)
     else:
-        with about("model", ModelConfig.model_fields, otherwise="model"):
+        with about(keys_of("model", ModelConfig.model_fields), otherwise="model"):
             student = build_student(recipe.model, labels.num_classes)
     if teacher is None and recipe.teacher is not None and recipe.terms:
-        with about("teacher", TeacherConfig.model_fields, otherwise="teacher.weights"):
+        keys = keys_of("teacher", TeacherConfig.model_fields) | {"path": "teacher.weights"}
+        with about(keys, otherwise="teacher.weights"):
             teacher = build_teacher(recipe.teacher, labels, precision=recipe.train.precision)
-    distiller = build_distiller(recipe, student, teacher)
+    with about({"features": "model.features"} | keys_of_terms(recipe.terms)):
+        distiller = build_distiller(recipe, student, teacher)
     optimizers = make_optimizers(
         distiller,
         name=recipe.optim.name,
