@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from segdistill import store
-from segdistill.comparison import setup as preparation
+from segdistill.comparison import setup as module
 from segdistill.comparison.conclusion import conclude
 from segdistill.comparison.execution import finish_all, forget_failures
 from segdistill.comparison.planning import plan
@@ -135,7 +135,7 @@ def test_another_recipe_or_budget_in_the_same_folder_is_refused(finished):
 
 def test_only_methods_that_are_new_are_tried(tmp_path, monkeypatch):
     tried = []
-    monkeypatch.setattr(preparation, "try_step", lambda built, recipe, device: tried.append(recipe.name))
+    monkeypatch.setattr(module, "try_step", lambda built, recipe, device: tried.append(recipe.name))
     set_up(planned(tmp_path, methods=["kd"]), quiet)
     assert tried == ["none", "kd"]
     set_up(planned(tmp_path, methods=["kd", "cwd"], seeds=[0, 1]), quiet)
@@ -144,7 +144,7 @@ def test_only_methods_that_are_new_are_tried(tmp_path, monkeypatch):
 
 def test_a_method_that_cannot_be_built_stops_it_before_any_student_trains(tmp_path):
     bad = planned(tmp_path, methods=["kd", "af_dcd"], overrides=["terms.af_dcd.groups=9"])
-    with pytest.raises(RecipeError, match="method af_dcd: `terms.af_dcd.groups` must divide"):
+    with pytest.raises(RecipeError, match=r"method af_dcd: `terms\.af_dcd\.groups` must divide"):
         set_up(bad, quiet)
     assert not (tmp_path / "none").exists()
 
