@@ -3,7 +3,7 @@
     python examples/folder_data.py                       # a few minutes on a CPU
     python examples/folder_data.py --steps 2 --out DIR   # seconds
 
-What is called here is what the commands call; each step names its command.
+Every verb of the command line is a function; each step names its command.
 """
 
 import argparse
@@ -13,10 +13,6 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import segdistill as sd
-from segdistill.experiment.checking import check
-from segdistill.experiment.training import run_recipe
-from segdistill.prediction.files import predict_files
-from segdistill.recipe.load import load_recipe
 
 CLASSES = ("ground", "disc", "box")
 COLORS = np.array([(60, 60, 60), (130, 60, 50), (50, 70, 130)])
@@ -72,20 +68,19 @@ def run(out: Path, steps: int, num_train: int = 64, num_val: int = 8) -> list[Pa
         (out / f"{name}.yaml").write_text(filled, encoding="utf-8")
 
     # segdistill check student.yaml
-    checkup = check(load_recipe(out / "student.yaml"))
-    print("problems:", checkup.problems or "none")
+    print("problems:", sd.check(out / "student.yaml").problems or "none")
 
     # segdistill train teacher.yaml --out runs/teacher
-    teacher = run_recipe(load_recipe(out / "teacher.yaml"), out / "runs/teacher", resume=True)
-    print(f"teacher: mIoU {100 * teacher['score']['miou']:.1f} %, {teacher['params']:,} parameters")
+    teacher = sd.train(out / "teacher.yaml", out=out / "runs/teacher", resume=True)
+    print(f"teacher: mIoU {100 * teacher.evaluation.miou:.1f} %, {teacher.result['params']:,} parameters")
 
     # segdistill train distilled.yaml teacher.weights=runs/teacher --out runs/distilled
-    recipe = load_recipe(out / "distilled.yaml", [f"teacher.weights={out / 'runs/teacher'}"])
-    student = run_recipe(recipe, out / "runs/distilled", resume=True)
-    print(f"student: mIoU {100 * student['score']['miou']:.1f} %, {student['params']:,} parameters")
+    taught_by = [f"teacher.weights={teacher.folder}"]
+    student = sd.train(out / "distilled.yaml", overrides=taught_by, out=out / "runs/distilled", resume=True)
+    print(f"student: mIoU {100 * student.evaluation.miou:.1f} %, {student.result['params']:,} parameters")
 
     # segdistill predict runs/distilled data/val/images --out masks
-    return list(predict_files(sd.load(out / "runs/distilled"), str(root / "val/images"), out / "masks"))
+    return sd.predict(student.folder, root / "val/images", out=out / "masks").masks
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import torch
 import yaml
 from pydantic import BaseModel
 from safetensors.torch import load_file
+from tests.data.fakes import make_camvid, write_image
 from torch import nn
 
 import segdistill
@@ -108,6 +109,20 @@ def test_the_python_of_the_distiller_page_runs():
     assert "cosine" in distiller(scope["images"], scope["labels"], teacher(scope["images"])).parts
 
 
+def test_the_python_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / "photo.jpg")
+    make_camvid(tmp_path / "FOLDER")
+    scope = {}
+    page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+    for block in samples(page, "python"):
+        exec(block, scope)
+    assert {"cached", "checkup", "compared", "mask", "student", "taught"} <= set(scope)
+    verbs = {cells[0].strip("`").split("(")[0] for cells in rows(page) if cells[0].startswith("`sd.")}
+    assert verbs == {f"sd.{name}" for name in ("train", "compare", "evaluate", "predict", "check", "profile", "report",
+                                               "prepare")}  # fmt: skip
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_resolve(page):
     text = SAMPLE.sub("", page.read_text(encoding="utf-8"))
@@ -143,7 +158,7 @@ def schema(model=Recipe, prefix=""):
 
 def documented_keys():
     """Every key of the tables of the recipes page, with the text of its default."""
-    body = RECIPES[RECIPES.index("## Keys") : RECIPES.index("## The published rows")]
+    body = RECIPES[RECIPES.index("## Keys") : RECIPES.index("## What a run leaves")]
     return {key: cells[1] for cells in rows(body) for key in re.findall(r"`([^`]+)`", cells[0])}
 
 

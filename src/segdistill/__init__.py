@@ -12,7 +12,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from segdistill import ops
+    from segdistill.comparison import compare
     from segdistill.distill import Distiller, Term
+    from segdistill.experiment import check, evaluate, prepare, profile, train
     from segdistill.losses import (
         LOSSES,
         ACAMLoss,
@@ -33,8 +35,10 @@ if TYPE_CHECKING:
         SKDLoss,
     )
     from segdistill.networks import Network, Teacher, create_network, load_official
-    from segdistill.prediction import load
-    from segdistill.util import SegdistillError
+    from segdistill.prediction import predict
+    from segdistill.prediction.load import load  # past the door, where mypy sees it twice
+    from segdistill.reports import report
+    from segdistill.util import SegdistillError, Stopped
 
 _HOMES = {
     "ACAMLoss": "segdistill.losses",
@@ -56,13 +60,22 @@ _HOMES = {
     "SKDAdversarialLoss": "segdistill.losses",
     "SKDLoss": "segdistill.losses",
     "SegdistillError": "segdistill.util",
+    "Stopped": "segdistill.util",
     "Teacher": "segdistill.networks",
     "Term": "segdistill.distill",
-    "create_network": "segdistill.networks",
     "Network": "segdistill.networks",
+    "check": "segdistill.experiment",
+    "compare": "segdistill.comparison",
+    "create_network": "segdistill.networks",
+    "evaluate": "segdistill.experiment",
     "load": "segdistill.prediction",
     "load_official": "segdistill.networks",
     "ops": "segdistill.ops",
+    "predict": "segdistill.prediction",
+    "prepare": "segdistill.experiment",
+    "profile": "segdistill.experiment",
+    "report": "segdistill.reports",
+    "train": "segdistill.experiment",
 }
 
 __all__ = [
@@ -86,13 +99,22 @@ __all__ = [
     "SKDAdversarialLoss",
     "SKDLoss",
     "SegdistillError",
+    "Stopped",
     "Teacher",
     "Term",
     "__version__",
+    "check",
+    "compare",
     "create_network",
+    "evaluate",
     "load",
     "load_official",
     "ops",
+    "predict",
+    "prepare",
+    "profile",
+    "report",
+    "train",
 ]
 
 _load = lazy(__name__, _HOMES)

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from segdistill import store
-from segdistill.comparison import setup as preparation
+from segdistill.comparison import setup as module
 from segdistill.comparison.conclusion import conclude
 from segdistill.comparison.execution import finish_all, forget_failures
 from segdistill.comparison.planning import plan
 from segdistill.comparison.setup import set_up
-from segdistill.experiment.training import recipe_of
+from segdistill.experiment.folders import recipe_of
 from segdistill.util import RecipeError
 
 NETWORK = [
@@ -131,15 +131,16 @@ def test_again_repeats_nothing_and_more_seeds_and_methods_only_add(finished):
 
 def test_another_recipe_or_budget_in_the_same_folder_is_refused(finished):
     folder = finished[0].folder
-    with pytest.raises(RecipeError, match="holds a comparison with another recipe or budget"):
+    message = "holds a comparison with another recipe or budget: "
+    with pytest.raises(RecipeError, match=f"{message}`optim.lr` is 0.2 there and 0.01 here. Give the same again"):
         set_up(planned(folder, overrides=["optim.lr=0.01"]), quiet)
-    with pytest.raises(RecipeError, match="holds a comparison with another recipe or budget"):
+    with pytest.raises(RecipeError, match=f"{message}`--budget` is 'iterations' there and 'time' here"):
         set_up(planned(folder, budget="time"), quiet)
 
 
 def test_only_methods_that_are_new_are_tried(tmp_path, monkeypatch):
     tried = []
-    monkeypatch.setattr(preparation, "try_step", lambda built, recipe, device: tried.append(recipe.name))
+    monkeypatch.setattr(module, "try_step", lambda built, recipe, device: tried.append(recipe.name))
     set_up(planned(tmp_path, methods=["kd"]), quiet)
     assert tried == ["none", "kd"]
     set_up(planned(tmp_path, methods=["kd", "cwd"], seeds=[0, 1]), quiet)
@@ -148,7 +149,7 @@ def test_only_methods_that_are_new_are_tried(tmp_path, monkeypatch):
 
 def test_a_method_that_cannot_be_built_stops_it_before_any_student_trains(tmp_path):
     bad = planned(tmp_path, methods=["kd", "af_dcd"], overrides=["terms.af_dcd.groups=9"])
-    with pytest.raises(RecipeError, match="method af_dcd: `groups` must divide"):
+    with pytest.raises(RecipeError, match=r"method af_dcd: `terms\.af_dcd\.groups` must divide"):
         set_up(bad, quiet)
     assert not (tmp_path / "none").exists()
 

@@ -63,6 +63,15 @@ def test_varied_settings_multiply_the_rows_they_concern(tmp_path):
     assert last.recipe.optim.lr == 0.2
 
 
+def test_varied_settings_may_be_values_of_python(tmp_path):
+    comparison = planned(tmp_path, methods=["af_dcd"], vary={"terms.af_dcd.patch_size": [[2, 2], [4, 4]]})
+    assert [row.name for row in comparison.variants] == ["none", "af_dcd-patch_size--2-2", "af_dcd-patch_size--4-4"]
+    assert comparison.variants[2].recipe.terms["af_dcd"].options["patch_size"] == [4, 4]
+    flags = planned(tmp_path, methods=[], vary={"train.freeze_bn": [True, False], "data.val_split": [None]})
+    assert [row.recipe.train.freeze_bn for row in flags.variants] == [True, False]
+    assert flags.variants[0].recipe.data.val_split is None
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_is_a_recipe_of_known_losses(tmp_path, name):
     row = recipes(planned(tmp_path, methods=[name]))[name]
@@ -104,6 +113,8 @@ def test_gradient_norms_are_measured_unless_the_recipe_says_when(tmp_path):
         ({"seconds": -1, "budget": "time"}, "above 0"),
         ({"against": "mgd"}, "`against` must name a row other than none; got 'mgd'"),
         ({"vary": ["terms.cwd.temperature=1,2"]}, "concerns none of the methods compared: none, kd, af_dcd"),
+        ({"vary": {"optim.lr": 0.1}}, "`vary` must give a list of values for 'optim.lr'; got 0.1"),
+        ({"vary": {"optim.lr": [0.1, 0.1]}}, "`vary` must give different values"),
         ({"vary": ["optim.lr"]}, "must be key=value,value"),
         ({"vary": ["optim.lr=0.1,0.1"]}, "with different values"),
         ({"vary": ["optim.lrr=0.1,0.2"]}, r"`optim.lrr` is not a key of a recipe. Nearest names: lr"),

@@ -106,7 +106,7 @@ def test_numbers_are_plain_values(recipe):
 
 
 def test_what_cannot_be_measured_is_said(recipe, monkeypatch):
-    with pytest.raises(ValueError, match="`steps` must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="`steps` must be a whole number, at least 1; got 0"):
         profile(recipe("demo_student"), steps=0)
     with pytest.raises(RecipeError, match="must name a loss; got 'kdd'"):
         profile(recipe("demo", "terms.kdd={weight: 1.0}"), steps=1)

@@ -124,7 +124,7 @@ def test_kind():
         (["name=../x"], "`name`"),
         (["optim"], "must be key=value; got 'optim'"),
         (["=3"], "must be key=value"),
-        (["optim=[1"], "do not fit"),
+        (["optim=[1"], "does not fit"),
     ],
 )
 def test_faults_are_one_sentence_with_the_nearest_names(recipe_file, overrides, match):

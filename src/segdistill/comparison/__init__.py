@@ -5,22 +5,8 @@ run is a recipe of its own; what a comparison adds is that they differ in nothin
 may work on one folder: each claims the runs that it does.
 """
 
-from segdistill.comparison.conclusion import conclude
+from segdistill.comparison.comparing import Compared, compare
 from segdistill.comparison.demo import plan_demo, run_demo
-from segdistill.comparison.execution import finish_all, forget_failures
-from segdistill.comparison.planning import Planned, parse_seeds, plan
-from segdistill.comparison.setup import set_up
-from segdistill.comparison.workers import run_workers
+from segdistill.comparison.planning import Planned, parse_seeds
 
-__all__ = [
-    "Planned",
-    "conclude",
-    "finish_all",
-    "forget_failures",
-    "parse_seeds",
-    "plan",
-    "plan_demo",
-    "run_demo",
-    "run_workers",
-    "set_up",
-]
+__all__ = ["Compared", "Planned", "compare", "parse_seeds", "plan_demo", "run_demo"]

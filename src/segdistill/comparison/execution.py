@@ -46,7 +46,7 @@ def finish_all(runs: Sequence[Planned], on_log: OnLog, *, keep_going: bool = Tru
     while pending:
         before = len(pending)
         for run in list(pending):
-            if _is_over(run.folder) or _take(run, on_log, keep_going):
+            if is_over(run.folder) or _take(run, on_log, keep_going):
                 pending.remove(run)
                 yield run
         if len(pending) == before:
@@ -62,7 +62,7 @@ def _take(run: Planned, on_log: OnLog, keep_going: bool) -> bool:
             broadcast_object_list(answer)
         if not answer[0]:
             return False
-        if _is_over(run.folder):
+        if is_over(run.folder):
             return True
         try:
             run_recipe(run.recipe, run.folder, resume=True, on_log=lambda record: on_log(run, record))
@@ -77,7 +77,8 @@ def _take(run: Planned, on_log: OnLog, keep_going: bool) -> bool:
     return True
 
 
-def _is_over(folder: Path) -> bool:
+def is_over(folder: Path) -> bool:
+    """True of a run that is complete or failed."""
     return store.is_complete(folder) or (folder / store.FAILED).is_file()
 
 

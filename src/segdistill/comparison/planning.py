@@ -1,15 +1,16 @@
 """What a comparison consists of: methods x settings x seeds as recipes that differ in nothing else."""
 
 import itertools
+import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from segdistill.losses import METHODS
 from segdistill.recipe import Recipe, change_recipe, load_recipe, method_terms
-from segdistill.util import RecipeError, nearest
+from segdistill.util import RecipeError, as_texts, nearest
 
 GRAD_NORM_MEASUREMENTS = 20  # over a run
 
@@ -69,15 +70,25 @@ class Comparison(NamedTuple):
     seconds: float | None = None
     against: str | None = None
 
+    @property
+    def folders(self) -> list[Path]:
+        """Of its runs, in the order in which they are done: seed by seed."""
+        return [self.folder / variant.name / str(seed) for variant, seed in in_order(self.variants, self.seeds)]
+
+
+def in_order(variants: Sequence[Variant], seeds: Sequence[int]) -> Iterator[tuple[Variant, int]]:
+    """Every variant with every seed, seed by seed, so that an early stop leaves whole comparisons."""
+    return ((variant, seed) for seed in seeds for variant in variants)
+
 
 def plan(
-    source: str,
+    source: str | Path | Recipe,
     overrides: Sequence[str] = (),
     *,
     methods: Sequence[str],
     seeds: Sequence[int],
     folder: Path,
-    vary: Sequence[str] = (),
+    vary: Mapping[str, Sequence[Any]] | Sequence[str] = (),
     teacher: str | None = None,
     teacher_overrides: Sequence[str] = (),
     budget: str = "iterations",
@@ -93,7 +104,7 @@ def plan(
             student alone, is always added.
         seeds: Of weights, data order, augmentation and masks; each is used by every method.
         folder: Where it all goes.
-        vary: ``key=value,value,...``: each method that has the key is run once for each value.
+        vary: Values by key, or texts ``key=value,value,...``: each method that has the key is run once for each value.
         teacher: A run folder or weights file, or a recipe whose run becomes the teacher, once. Default: the
             recipe's ``teacher.weights``.
         teacher_overrides: ``key=value`` on the teacher's recipe, after those of ``overrides`` about data.
@@ -110,12 +121,13 @@ def plan(
         raise RecipeError(f"`seconds` must be above 0 and needs --budget time; got {seconds} with {budget}.")
     if not seeds or len(set(seeds)) != len(seeds):
         raise RecipeError(f"`seeds` must be different numbers, at least one; got {list(seeds)}.")
+    varied = _varied(vary)
     taught_by, needs = _plan_teacher(teacher, folder, overrides, teacher_overrides)
     shared = load_recipe(source, [*needs, *overrides])
     variants: list[Variant] = []
     for method in dict.fromkeys(["none", *methods]):
-        variants += _variants(method, shared, [_parse_vary(item) for item in vary])
-    _check_rows(variants, vary)
+        variants += _variants(method, shared, varied)
+    _check_rows(variants, [key for key, _ in varied])
     names = [variant.name for variant in variants]
     if against is None:
         against = "kd" if "kd" in names else None
@@ -171,6 +183,21 @@ def _variants(method: str, shared: Recipe, vary: Sequence[tuple[str, list[str]]]
         yield Variant(name, method, settings, recipe)
 
 
+def _varied(vary: Mapping[str, Sequence[Any]] | Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Keys and the texts of their values."""
+    if not isinstance(vary, Mapping):
+        return [_parse_vary(text) for text in as_texts("vary", vary, '["optim.lr=0.1,0.2"]')]
+    found = []
+    for key, values in vary.items():
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise RecipeError(f"`vary` must give a list of values for {key!r}; got {values!r}.")
+        texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
+        if not texts or len(set(texts)) != len(texts):
+            raise RecipeError(f"`vary` must give different values for {key!r}; got {values!r}.")
+        found.append((key, texts))
+    return found
+
+
 def _parse_vary(text: str) -> tuple[str, list[str]]:
     """``key=a,b`` as key and values; commas inside brackets do not part.
 
@@ -184,13 +211,12 @@ def _parse_vary(text: str) -> tuple[str, list[str]]:
     return key, parts
 
 
-def _check_rows(variants: Sequence[Variant], vary: Sequence[str]) -> None:
+def _check_rows(variants: Sequence[Variant], varied: Sequence[str]) -> None:
     """Refuse rows of one name, reserved names, and varied keys that concern no row."""
     names = [variant.name for variant in variants]
     for name in names:
         if names.count(name) > 1 or name == "teacher":
             raise RecipeError(f"every row needs a name of its own; {name!r} is taken. Rename the method.")
-    for item in vary:
-        key = item.partition("=")[0]
+    for key in varied:
         if not any(key in variant.settings for variant in variants):
             raise RecipeError(f"--vary {key} concerns none of the methods compared: {', '.join(names)}.")

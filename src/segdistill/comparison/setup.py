@@ -1,18 +1,16 @@
 """From a plan to runs: teacher made, methods tried, budget settled, everything written down."""
 
 import contextlib
-import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from segdistill import store
 from segdistill.comparison.execution import OnLog, finish_all, measure_speeds
-from segdistill.comparison.planning import Comparison, Planned, Variant
+from segdistill.comparison.planning import Comparison, Planned, Variant, in_order
 from segdistill.experiment import build, make_accelerator, try_step
-from segdistill.recipe import change_recipe
+from segdistill.recipe import change_recipe, differences
 from segdistill.store import FORMAT, MethodRecord, read_comparison
-from segdistill.util import RecipeError, lock
+from segdistill.util import RecipeError, SegdistillError, command, lock
 
 
 def set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
@@ -23,7 +21,7 @@ def set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
     Of several processes that begin together one does it and the others find it done.
 
     Raises:
-        RecipeError, ValueError: What is wrong with a recipe, its data or its shapes, or with the folder.
+        SegdistillError: What is wrong with a recipe, its data or its shapes, or with the folder.
     """
     alone = make_accelerator(comparison.recipe).is_main_process
     with lock(comparison.folder, wait=True) if alone else contextlib.nullcontext():
@@ -32,11 +30,8 @@ def set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
 
 def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
     known = _read_plan(comparison.folder)
-    if known and (known.budget, known.recipe) != (comparison.budget, comparison.recipe.model_dump(mode="json")):
-        raise RecipeError(
-            f"{comparison.folder} holds a comparison with another recipe or budget. Give the same again to continue "
-            "it, or choose another --out."
-        )
+    if known:
+        _refuse_other(comparison, known)
     if comparison.teacher is not None:
         for _ in finish_all([comparison.teacher], on_log, keep_going=False):
             pass
@@ -51,7 +46,7 @@ def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
             if built.teacher is not None:
                 built.teacher.to(accelerator.device)
             try_step(built, variant.recipe, accelerator.device)
-        except ValueError as error:
+        except SegdistillError as error:
             raise RecipeError(f"method {variant.name}: {error}") from error
     speeds, seconds = (dict(known.seconds_per_step), known.budget_seconds) if known else ({}, None)
     variants = comparison.variants
@@ -63,13 +58,22 @@ def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
         variants = [_within(variant, seconds / speeds[variant.name]) for variant in variants]
     runs = [
         Planned(f"{variant.name}, seed {seed}", change_recipe(variant.recipe, {"seed": seed}), folder)
-        for seed in comparison.seeds
-        for variant in variants
-        for folder in [comparison.folder / variant.name / str(seed)]
+        for (variant, seed), folder in zip(in_order(variants, comparison.seeds), comparison.folders, strict=True)
     ]
     if accelerator.is_main_process:
         _write_plan(comparison, known, speeds, seconds)
     return runs
+
+
+def _refuse_other(comparison: Comparison, known: store.Comparison) -> None:
+    """Refuse the folder of a comparison with another recipe or budget; say what differs."""
+    there = {"--budget": known.budget, **(known.recipe or {})}
+    here = {"--budget": comparison.budget, **comparison.recipe.model_dump(mode="json")}
+    if there != here:
+        raise RecipeError(
+            f"{comparison.folder} holds a comparison with another recipe or budget: {differences(there, here)}. "
+            "Give the same again to continue it, or choose another --out."
+        )
 
 
 def _within(variant: Variant, steps: float) -> Variant:
@@ -115,7 +119,7 @@ def _write_plan(
         folder=comparison.folder,
         format=FORMAT,
         name=comparison.recipe.name,
-        command=shlex.join(["segdistill", *sys.argv[1:]]),
+        command=command(),
         budget=comparison.budget,
         budget_seconds=seconds,
         seconds_per_step=dict(speeds),

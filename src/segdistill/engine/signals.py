@@ -5,19 +5,9 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from segdistill.util import Stopped
 
-class Stopped(Exception):
-    """A run was asked to stop, and saved its state.
-
-    Attributes:
-        step: Steps done.
-        signum: The signal.
-    """
-
-    def __init__(self, step: int, signum: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name} after step {step}; everything is saved.")
-        self.step = step
-        self.signum = signum
+__all__ = ["StopSignal", "Stopped"]
 
 
 class StopSignal:

@@ -3,34 +3,42 @@
 from segdistill.experiment.checking import Checkup, check, try_step
 from segdistill.experiment.datasets import build_datasets, build_sources
 from segdistill.experiment.evidence import write_gallery
+from segdistill.experiment.folders import new_folder, recipe_of, refuse_other
 from segdistill.experiment.networks import load_teacher
 from segdistill.experiment.profiling import PROFILE_WARM_UP, Profile, profile
 from segdistill.experiment.scoring import examine_set, make_accelerator, score_network, score_set
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.settings import build_protocol
-from segdistill.experiment.training import Runner, new_folder, recipe_of, refuse_other, run_recipe
+from segdistill.experiment.training import Runner, run_recipe
+from segdistill.experiment.verbs import Cached, Evaluation, Trained, evaluate, prepare, train
 
 __all__ = [
     "PROFILE_WARM_UP",
     "Built",
+    "Cached",
     "Checkup",
+    "Evaluation",
     "Profile",
     "Runner",
+    "Trained",
     "build",
     "build_datasets",
     "build_protocol",
     "build_sources",
     "check",
+    "evaluate",
     "examine_set",
     "load_teacher",
     "make_accelerator",
     "new_folder",
+    "prepare",
     "profile",
     "recipe_of",
     "refuse_other",
     "run_recipe",
     "score_network",
     "score_set",
+    "train",
     "try_step",
     "write_gallery",
 ]

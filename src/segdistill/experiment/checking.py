@@ -1,17 +1,20 @@
 """What can be wrong before a run: data, names, shapes, memory."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from segdistill.data import DATASETS, ScanReport, SegmentationDataset, evenly, scan
 from segdistill.experiment.datasets import build_datasets
+from segdistill.experiment.given import recipe_with
 from segdistill.experiment.session import Built, build
+from segdistill.networks import Teacher
 from segdistill.recipe import Recipe
 from segdistill.types import IGNORE_INDEX
-from segdistill.util import ArgumentError
+from segdistill.util import ArgumentError, verb
 
 Advance = Callable[[str, int, int], None]
 
@@ -24,7 +27,7 @@ class Shapes(NamedTuple):
     Attributes:
         name: ``logits`` or a feature.
         student: (B, C, h, w).
-        teacher: Likewise, or None.
+        teacher: (B, C, h, w) of the teacher; None if it gives no such thing.
     """
 
     name: str
@@ -51,19 +54,50 @@ class Checkup(NamedTuple):
     weight_bytes: int
     activation_bytes: int
 
+    def frame(self) -> list[dict[str, Any]]:
+        """A row a split and class: ``split``, ``class``, ``pixels``, ``share`` of the pixels that count."""
+        rows = []
+        for split, report in self.splits.items():
+            total = max(1, int(report.histogram.sum()))
+            for name, pixels in zip(self.class_names, report.histogram.tolist(), strict=True):
+                rows.append({"split": split, "class": name, "pixels": pixels, "share": pixels / total})
+        return rows
 
-def check(recipe: Recipe, *, advance: Advance | None = None) -> Checkup:
-    """Read every file of every split, build the networks, and run one small step.
+
+@verb
+def check(
+    recipe: str | Path | Recipe,
+    student: nn.Module | None = None,
+    teacher: Teacher | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    advance: Advance | None = None,
+) -> Checkup:
+    """Find what is wrong before a run: read every file of every split, build the networks, run one small step.
 
     Args:
-        recipe: What is to run.
+        recipe: What is to run: a name, a YAML file, or a loaded recipe.
+        student: As in `train`.
+        teacher: As in `train`.
+        overrides: ``["data.root=FOLDER"]``, on the recipe.
         advance: Called with split, files done and files in all.
+
+    Returns:
+        What was found; ``problems`` is empty if the recipe can run.
+
+    Raises:
+        RecipeError: If the recipe itself cannot be.
+
+    Example:
+        >>> check("demo_student", overrides=["data.options={num_images: 2, num_train: 2, size: [32, 48]}"]).problems
+        []
     """
+    recipe = recipe_with(recipe, overrides, student, teacher)
     names, splits, problems = _scan_splits(recipe, advance)
     shapes: list[Shapes] = []
     weights = activations = 0
     try:
-        built = build(recipe)
+        built = build(recipe, student, teacher)
         shapes, activations = try_step(built, recipe, torch.device("cpu"))
         weights = _weight_bytes(built)
     except (ValueError, OSError, RuntimeError) as error:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from segdistill.data import DATASETS, Prepared, SegmentationDataset, Source
+from segdistill.experiment.keys import about, keys_of
 from segdistill.recipe import DataConfig, Recipe
 from segdistill.util import RecipeError, nearest
 
@@ -28,7 +29,7 @@ def build_datasets(
 
 def build_dataset(data: DataConfig, split: str, *, paper: bool = False) -> SegmentationDataset:
     """One split of the recipe's data set, read from its cache if it has one."""
-    return _open(_build_source(data, split, paper=paper), data)
+    return open_source(_build_source(data, split, paper=paper), data)
 
 
 def build_sources(recipe: Recipe) -> list[Source]:
@@ -36,14 +37,14 @@ def build_sources(recipe: Recipe) -> list[Source]:
     data, paper = recipe.data, recipe.evaluate.protocol == "paper"
     splits = [split for split in (data.train_split, data.val_split, data.test_split) if split is not None]
     sources = [_build_source(data, split, paper=paper) for split in dict.fromkeys(splits)]
-    return sources if data.unlabelled is None else [*sources, _unlabelled(data.unlabelled)]
+    return sources if data.unlabelled is None else [*sources, unlabelled_source(data.unlabelled)]
 
 
-def _open(source: Source, data: DataConfig) -> SegmentationDataset:
+def open_source(source: Source, data: DataConfig) -> SegmentationDataset:
     return source.dataset if data.cache is None else Prepared(source, data.cache)
 
 
-def _unlabelled(root: str) -> Source:
+def unlabelled_source(root: str) -> Source:
     return Source("images", {}, DATASETS["images"](root, "train"))
 
 
@@ -62,7 +63,8 @@ def _build_source(data: DataConfig, split: str, *, paper: bool) -> Source:
             f"`data.root` must be the folder of the data set {data.dataset!r}; got null. Add data.root=FOLDER."
         )
     try:
-        return Source(data.dataset, options, kind(data.root, split, **options))
+        with about(keys_of("data.options", options)):
+            return Source(data.dataset, options, kind(data.root, split, **options))
     except TypeError as error:  # an option of another type than the data set expects
         raise RecipeError(f"`data.options` must fit the data set {data.dataset!r}; got {options} ({error}).") from None
 

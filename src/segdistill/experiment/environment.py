@@ -4,7 +4,6 @@ import contextlib
 import logging
 import platform
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from accelerate import Accelerator
 
 from segdistill import store
 from segdistill.store import Environment
+from segdistill.util import command
 
 REPORTED_PACKAGES = ("segdistill", "torch", "torchvision", "timm", "accelerate", "numpy")
 
@@ -24,7 +24,7 @@ def environment(accelerator: Accelerator) -> Environment:
     device = accelerator.device
     return Environment(
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
-        command=" ".join(["segdistill", *sys.argv[1:]]),
+        command=command(),
         commit=_commit(),
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",

@@ -3,6 +3,7 @@
 import torch
 
 from segdistill.distill import Distiller, Term
+from segdistill.experiment.classes import refuse_other_classes
 from segdistill.labels import LabelTable
 from segdistill.losses import LOSSES
 from segdistill.networks import Network, Teacher, create_network
@@ -34,11 +35,7 @@ def build_teacher(teacher: TeacherConfig, labels: LabelTable, *, precision: str 
         RecipeError: If it tells other classes apart than the data set does.
     """
     predictor = load_teacher(teacher, labels)
-    if list(predictor.names) != list(labels.names):
-        raise RecipeError(
-            f"the teacher must know the classes of the data set ({labels.num_classes}: {', '.join(labels.names[:4])}, "
-            f"...); {teacher.weights} knows {len(predictor.names)}: {', '.join(predictor.names[:4])}, ..."
-        )
+    refuse_other_classes(f"the teacher {teacher.weights}", predictor.names, labels.names)
     predictor.network.role = "teacher"
     return Teacher(
         predictor.network,

@@ -1,28 +1,30 @@
 """What a training step costs, part by part: loading, teacher, student, task loss, every term, optimizer.
 
 Whole steps of the training loop alternate with split ones, which do the same work in pieces, each waited for before
-the next begins; see `engine.split`. The difference between a whole step and the sum of the pieces is what splitting
+the next begins; see `measure.split`. The difference between a whole step and the sum of the pieces is what splitting
 costs, or, on a GPU, what they win by overlapping.
 """
 
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from segdistill.engine import Loop, Meter, eager
+from segdistill.experiment.given import recipe_with
 from segdistill.experiment.scoring import make_accelerator
 from segdistill.experiment.session import build
 from segdistill.experiment.training import Runner
 from segdistill.measure import Direction, Gauge, gauge, split_step
 from segdistill.networks import Teacher
 from segdistill.recipe import Recipe
-from segdistill.util import ArgumentError
+from segdistill.util import ArgumentError, verb
 
 PROFILE_WARM_UP = 2  # whole steps, and as many split ones, before anything is measured
 
@@ -34,8 +36,8 @@ class Stage(NamedTuple):
         name: ``loading``, ``teacher``, ``student``, ``task`` (with the auxiliary loss), the name of a term, or
             ``optimizer``.
         forward_ms: Milliseconds a step, median. Of ``loading``: how long the step waits for its batches.
-        backward_ms: Likewise; None for what has no backward pass. Of a loss: down to the student's outputs and
-            to the loss's own parameters; the way through the student is the student's.
+        backward_ms: Milliseconds a step, median; None for what has no backward pass. Of a loss: down to the
+            student's outputs and to the loss's own parameters; the way through the student is the student's.
         share: Of the step's time, in [0, 1]; shares of all stages add up to 1.
         peak_bytes: Most memory that the stage held at a time, of what it asked for itself: kept for the
             backward pass, gradients, and what came and went. `profile` says what is counted.
@@ -75,10 +77,23 @@ class Profile(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, stages as mappings."""
-        return {**self._asdict(), "stages": [stage._asdict() for stage in self.stages]}
+        return {**self._asdict(), "stages": self.frame()}
+
+    def frame(self) -> list[dict[str, Any]]:
+        """A row a stage: ``name``, ``forward_ms``, ``backward_ms``, ``share``, ``peak_bytes``."""
+        return [stage._asdict() for stage in self.stages]
 
 
-def profile(recipe: Recipe, *, steps: int = 10, advance: Callable[[], None] = lambda: None) -> Profile:
+@verb
+def profile(
+    recipe: str | Path | Recipe,
+    student: nn.Module | None = None,
+    teacher: Teacher | None = None,
+    *,
+    steps: int = 10,
+    overrides: Sequence[str] = (),
+    advance: Callable[[], None] = lambda: None,
+) -> Profile:
     """Measure the training step of a recipe on its own data; nothing is written.
 
     Times are medians over ``steps`` steps after a warm-up. Memory is that of one further step: on a GPU what torch's
@@ -87,15 +102,22 @@ def profile(recipe: Recipe, *, steps: int = 10, advance: Callable[[], None] = la
     Weights and optimizer state, which are there before the step, are not counted.
 
     Args:
-        recipe: What to measure. Its networks learn a few steps, in memory only.
+        recipe: What to measure: a name, a YAML file, or a loaded recipe. Its networks learn a few steps, in memory.
+        student: As in `train`.
+        teacher: As in `train`.
         steps: How many steps each median is over.
+        overrides: ``["data.root=FOLDER"]``, on the recipe.
         advance: Called ``PROFILE_WARM_UP + steps`` times, after a whole and a split step each.
 
     Raises:
-        ValueError: If ``steps`` is not positive, several processes were started, or the recipe cannot run.
+        SegdistillError: If ``steps`` is not positive, several processes were started, or the recipe cannot run.
+
+    Example:
+        ``sd.profile("demo_student", steps=3).frame()`` gives ``[{"name": "loading", "forward_ms": 0.4, ...}, ...]``.
     """
-    if steps < 1:
-        raise ArgumentError(f"`steps` must be at least 1; got {steps}.")
+    if not isinstance(steps, int) or steps < 1:
+        raise ArgumentError(f"`steps` must be a whole number, at least 1; got {steps!r}.")
+    recipe = recipe_with(recipe, overrides, student, teacher)
     rounds = PROFILE_WARM_UP + steps
     iterations = max(2 * rounds + 1, recipe.train.iterations)  # the loader ends with the last of them
     recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"iterations": iterations})})
@@ -104,7 +126,7 @@ def profile(recipe: Recipe, *, steps: int = 10, advance: Callable[[], None] = la
         raise ArgumentError(
             f"a profile is of one process; got {accelerator.num_processes}. Start it without torchrun or accelerate."
         )
-    built = build(recipe)
+    built = build(recipe, student, teacher)
     runner = Runner(recipe, built, Path(), accelerator)
     device, plan, distiller = runner.device, runner.plan, runner.distiller
     loop = Loop(distiller, accelerator.prepare_model(distiller), runner.teacher, built.optimizers, plan, accelerator)

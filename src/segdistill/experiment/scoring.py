@@ -12,6 +12,7 @@ from torch import Tensor
 
 from segdistill.data import SegmentationDataset, eval_loader
 from segdistill.engine import Segment, evaluate, score
+from segdistill.experiment.classes import refuse_other_classes
 from segdistill.experiment.datasets import build_dataset
 from segdistill.experiment.settings import build_plan, build_protocol
 from segdistill.metrics import (
@@ -151,11 +152,7 @@ def score_network(
     dataset = build_dataset(recipe.data, chosen, paper=recipe.evaluate.protocol == "paper")
     predictor = load_predictor(network, source=official and "official", name=official, labels=dataset.labels)
     predictor.to(accelerator.device)
-    if len(predictor.names) != dataset.labels.num_classes:
-        raise ArgumentError(
-            f"the network must know the {dataset.labels.num_classes} classes of the data; {network} knows "
-            f"{len(predictor.names)}."
-        )
+    refuse_other_classes(f"the network {network}", predictor.names, dataset.labels.names)
     examined = examine_set(predictor.network.segment, dataset, recipe, accelerator)
     text = build_protocol(recipe).describe(
         recipe.data.dataset, chosen, len(dataset), len(predictor.names), recipe.data.image_scale

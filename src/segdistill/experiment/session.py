@@ -1,18 +1,21 @@
-"""From a recipe to objects: the only module that knows both."""
+"""From a recipe to objects."""
 
 import logging
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from segdistill.data import SegmentationDataset, together
 from segdistill.distill import Distiller
 from segdistill.engine import make_optimizers
-from segdistill.experiment.datasets import _open, _unlabelled, build_datasets
+from segdistill.experiment.datasets import build_datasets, open_source, unlabelled_source
+from segdistill.experiment.given import given_student, refuse_not_given
+from segdistill.experiment.keys import about, keys_of, keys_of_terms
 from segdistill.experiment.networks import build_distiller, build_student, build_teacher
 from segdistill.labels import LabelTable
 from segdistill.networks import Teacher
-from segdistill.recipe import Recipe
+from segdistill.recipe import ModelConfig, Recipe, TeacherConfig
 
 logger = logging.getLogger(__name__)
 
@@ -39,20 +42,32 @@ class Built(NamedTuple):
     optimizers: list[torch.optim.Optimizer]
 
 
-def build(recipe: Recipe) -> Built:
+def build(recipe: Recipe, student: nn.Module | None = None, teacher: Teacher | None = None) -> Built:
     """Build everything, so that what can fail does so before a run starts.
 
+    Args:
+        recipe: What to build.
+        student: Instead of the recipe's ``model``.
+        teacher: Instead of the recipe's ``teacher``.
+
     Raises:
-        RecipeError, DataError, DatasetNotFoundError, ValueError: One sentence each.
+        SegdistillError: One sentence; about the networks of the recipe it names the key.
     """
+    refuse_not_given(recipe, student, teacher)
     train_set, val_set, test_set = build_datasets(recipe)
     labels = train_set.labels
     torch.manual_seed(recipe.seed)  # the same initial student for every method at this seed
-    student = build_student(recipe.model, labels)
-    teacher = None
-    if recipe.teacher is not None and recipe.terms:
-        teacher = build_teacher(recipe.teacher, labels, precision=recipe.train.precision)
-    distiller = build_distiller(recipe, student, teacher)
+    if student is not None:
+        network = given_student(student, labels, recipe.model.features)
+    else:
+        with about(keys_of("model", ModelConfig.model_fields), otherwise="model"):
+            network = build_student(recipe.model, labels)
+    if teacher is None and recipe.teacher is not None and recipe.terms:
+        keys = keys_of("teacher", TeacherConfig.model_fields) | {"path": "teacher.weights"}
+        with about(keys, otherwise="teacher.weights"):
+            teacher = build_teacher(recipe.teacher, labels, precision=recipe.train.precision)
+    with about({"features": "model.features"} | keys_of_terms(recipe.terms)):
+        distiller = build_distiller(recipe, network, teacher)
     optimizers = make_optimizers(
         distiller,
         name=recipe.optim.name,
@@ -61,5 +76,5 @@ def build(recipe: Recipe) -> Built:
         weight_decay=recipe.optim.weight_decay,
     )
     if recipe.data.unlabelled is not None:
-        train_set = together(train_set, _open(_unlabelled(recipe.data.unlabelled), recipe.data))
+        train_set = together(train_set, open_source(unlabelled_source(recipe.data.unlabelled), recipe.data))
     return Built(labels, train_set, val_set, test_set, distiller, teacher, optimizers)

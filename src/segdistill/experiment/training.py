@@ -4,16 +4,13 @@ import contextlib
 import copy
 import json
 import logging
-import os
 from collections.abc import Callable, Generator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
-from torch import Tensor
+from torch import Tensor, nn
 
 from segdistill import store
 from segdistill.data import EvalLoader, SegmentationDataset, Selection, eval_loader, evenly, spread, train_loader
@@ -23,17 +20,17 @@ from segdistill.experiment.describing import teacher_name, term_record
 from segdistill.experiment.environment import environment, event_log
 from segdistill.experiment.evidence import write_gallery
 from segdistill.experiment.features import NUM_IMAGES, write_pixel_features
+from segdistill.experiment.folders import Start, refuse_other
 from segdistill.experiment.scoring import Examination, examine_set, make_accelerator, score_set
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.settings import build_plan, build_protocol
 from segdistill.experiment.trackers import tensorboard
 from segdistill.measure import latencies
 from segdistill.metrics import Scores
-from segdistill.networks import Network, save_network
-from segdistill.recipe import Recipe, dump_recipe, load_recipe
+from segdistill.networks import Network, Teacher, save_network
+from segdistill.recipe import Recipe, dump_recipe
 from segdistill.store import BestStep, Confusion, Images, Labels, Result, TeacherScore
 from segdistill.types import Batch, SegOutput
-from segdistill.util import RecipeError, RunError
 
 logger = logging.getLogger(__name__)
 
@@ -42,20 +39,26 @@ def run_recipe(
     recipe: Recipe,
     folder: Path,
     *,
+    student: nn.Module | None = None,
+    teacher: Teacher | None = None,
     resume: bool = False,
     on_log: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Train, score and write the run folder; return its ``result.json``.
 
+    The recipe is written before anything else. A start that fails before the first step takes its files back.
+
     Args:
         recipe: What to do.
         folder: Run folder; created.
+        student: Instead of the recipe's ``model``.
+        teacher: Instead of the recipe's ``teacher``.
         resume: Continue in a folder that holds an interrupted run of the same recipe. A complete run is
             returned as it is.
         on_log: Called with every training and validation record, on the main process.
 
     Raises:
-        ValueError: Whatever is wrong with the recipe, the data or the folder, before training starts.
+        SegdistillError: Whatever is wrong with the recipe, the data or the folder, before training starts.
         NotFiniteError, Stopped: See `engine.train`.
     """
     if resume:
@@ -63,17 +66,20 @@ def run_recipe(
     if resume and store.is_complete(folder):
         return store.read_record(Result, folder / store.RESULT).as_json()
     accelerator = make_accelerator(recipe)
-    with event_log(folder, accelerator):
-        built = build(recipe)
-        runner = Runner(recipe, built, folder, accelerator)
+    with contextlib.ExitStack() as start:
         if accelerator.is_main_process:
-            with eager():
-                refuse_faults(recipe, built, accelerator.device)
+            start.callback(Start(folder).undo)
             store.write_text(folder / store.RECIPE, dump_recipe(recipe))
             store.write_record(folder / store.ENVIRONMENT, environment(accelerator))
-        progress = runner.train(resume=resume, on_log=on_log)
-        with eager():
-            result = runner.finish(progress)
+        with event_log(folder, accelerator):
+            runner = Runner(recipe, build(recipe, student, teacher), folder, accelerator)
+            if accelerator.is_main_process:
+                with eager():
+                    refuse_faults(recipe, runner.built, accelerator.device)
+            start.pop_all()  # from here on the folder is a run's
+            progress = runner.train(resume=resume, on_log=on_log)
+            with eager():
+                result = runner.finish(progress)
     accelerator.wait_for_everyone()
     return result.as_json()
 
@@ -251,37 +257,3 @@ class Runner:
 def as_saved(network: Network) -> Network:
     """A copy in evaluation mode whose tensors lie as they will in the file, so that it answers as the file's does."""
     return copy.deepcopy(network).to(memory_format=torch.contiguous_format).eval()
-
-
-def recipe_of(folder: Path) -> Recipe:
-    """The recipe that a run folder was started with."""
-    if not (folder / store.RECIPE).is_file():
-        raise RunError(f"{folder} is not a run folder: it holds no {store.RECIPE}.")
-    return load_recipe(folder / store.RECIPE)
-
-
-def refuse_other(folder: Path, recipe: Recipe, remedy: str) -> None:
-    """Refuse a folder that holds a run of another recipe; an empty or missing one will do.
-
-    Args:
-        folder: Run folder.
-        recipe: What it shall hold.
-        remedy: How the sentence of the error goes on, before ``, or choose another --out.``
-
-    Raises:
-        RecipeError: If it holds something else.
-    """
-    if (folder / store.RECIPE).is_file() and recipe_of(folder) != recipe:
-        raise RecipeError(
-            f"{folder} holds a run with other settings, which cannot be continued with these. "
-            f"{remedy}, or choose another --out."
-        )
-
-
-def new_folder(recipe: Recipe, root: Path = Path("runs")) -> Path:
-    """``runs/<recipe>/<time>``, the same for all processes of a run."""
-    name = [datetime.now().strftime("%Y%m%d-%H%M%S")]
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        make_accelerator(recipe)  # opens the process group
-        broadcast_object_list(name)
-    return root / recipe.name / name[0]

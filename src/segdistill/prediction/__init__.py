@@ -3,6 +3,17 @@
 from segdistill.prediction.deployable import Deployable
 from segdistill.prediction.files import predict_files
 from segdistill.prediction.load import CHECKPOINTS, load, load_predictor, weights_file
+from segdistill.prediction.predicting import Predicted, predict
 from segdistill.prediction.predictor import Predictor
 
-__all__ = ["CHECKPOINTS", "Deployable", "Predictor", "load", "load_predictor", "predict_files", "weights_file"]
+__all__ = [
+    "CHECKPOINTS",
+    "Deployable",
+    "Predicted",
+    "Predictor",
+    "load",
+    "load_predictor",
+    "predict",
+    "predict_files",
+    "weights_file",
+]

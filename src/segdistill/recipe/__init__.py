@@ -1,6 +1,7 @@
 """The recipe of a run: its closed schema, reading and overriding it, the methods of a comparison."""
 
-from segdistill.recipe.load import change_recipe, dump_recipe, load_recipe, parse_recipe, recipe_names
+from segdistill.recipe.changes import differences
+from segdistill.recipe.load import change_recipe, describe_recipes, dump_recipe, load_recipe, parse_recipe, recipe_names
 from segdistill.recipe.methods import method_terms
 from segdistill.recipe.schema import DataConfig, ModelConfig, Recipe, TeacherConfig, TermConfig
 
@@ -11,6 +12,8 @@ __all__ = [
     "TeacherConfig",
     "TermConfig",
     "change_recipe",
+    "describe_recipes",
+    "differences",
     "dump_recipe",
     "load_recipe",
     "method_terms",

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
 from segdistill.recipe.schema import Recipe
-from segdistill.util import RecipeError, nearest
+from segdistill.util import RecipeError, as_texts, nearest
 
 MAX_BASES = 5
 
@@ -27,12 +27,27 @@ def recipe_names() -> list[str]:
     return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
-def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe by name or path and apply ``key.path=value`` overrides.
+def describe_recipes() -> dict[str, str]:
+    """What each recipe of the package is, by its name."""
+    return {name: str(_read(name, MAX_BASES).get("description", "")) for name in recipe_names()}
+
+
+def load_recipe(source: str | Path | Recipe, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply ``key.path=value`` overrides, one after the other.
+
+    Args:
+        source: Name of a recipe of the package, a YAML file, or a recipe that is loaded already.
+        overrides: ``["optim.lr=0.01"]``. A mapping is merged into the one that is there, key by key, but ``{}``
+            empties it.
 
     Raises:
         RecipeError: Unknown recipe, key or value; what YAML cannot read; an override without ``=``.
     """
+    as_texts("overrides", overrides, '["optim.lr=0.01"]')
+    if isinstance(source, Recipe):
+        return change_recipe(source, {}, overrides) if overrides else source
+    if not isinstance(source, (str, Path)):
+        raise RecipeError(f"`recipe` must be a name, a YAML file or a Recipe; got {source!r}.")
     return parse_recipe(_override(_read(str(source), MAX_BASES), overrides), str(source))
 
 
@@ -50,12 +65,24 @@ def _override(values: Any, overrides: Sequence[str]) -> Any:
     for override in overrides:
         if "=" not in override.lstrip("="):
             raise RecipeError(f"an override must be key=value; got {override!r}.")
-    try:
-        changes = OmegaConf.from_dotlist(list(overrides))
-        values = OmegaConf.merge(values, changes)
-    except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
-        raise RecipeError(f"the overrides {list(overrides)} do not fit the recipe ({_first_line(error)}).") from None
+        try:
+            values = _merge(values, OmegaConf.from_dotlist([override]))
+        except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
+            raise RecipeError(f"the override {override!r} does not fit the recipe ({_first_line(error)}).") from None
     return OmegaConf.to_container(values, resolve=False)
+
+
+def _merge(values: Any, changes: Any) -> Any:
+    """Mappings are merged key by key; an empty one replaces what is there, or it could never be got rid of."""
+    there, new = (OmegaConf.to_container(each, resolve=False) for each in (values, changes))
+    return OmegaConf.merge(OmegaConf.create(_without_emptied(there, new)), changes)
+
+
+def _without_emptied(values: Any, changes: Any) -> Any:
+    if not isinstance(values, dict) or not isinstance(changes, dict):
+        return values
+    kept = {key: value for key, value in values.items() if changes.get(key) != {}}
+    return {key: _without_emptied(value, changes.get(key)) for key, value in kept.items()}
 
 
 def parse_recipe(values: Any, origin: str) -> Recipe:
@@ -79,17 +106,15 @@ def dump_recipe(recipe: Recipe) -> str:
 
 def _read(source: str, depth: int) -> Any:
     path = Path(source)
-    builtin = not path.suffix and "/" not in source
-    if builtin and source not in recipe_names() and not path.is_file():
-        raise RecipeError(f"there is no recipe {source!r}. {nearest(source, recipe_names())}")
-    if builtin and source in recipe_names():
-        path = Path(str(resources.files("segdistill.recipe") / "library" / f"{source}.yaml"))
+    if not path.suffix and "/" not in source:
+        if source in recipe_names():
+            path = Path(str(resources.files("segdistill.recipe") / "library" / f"{source}.yaml"))
+        elif not path.is_file():
+            raise RecipeError(f"there is no recipe {source!r}. {_nearest_recipe(path)}")
     try:
         values = OmegaConf.load(path)
     except OSError as error:
-        raise RecipeError(
-            f"the recipe {source} cannot be read ({error.strerror}). {nearest(source, recipe_names())}"
-        ) from None
+        raise RecipeError(f"the recipe {source} cannot be read ({error.strerror}). {_nearest_recipe(path)}") from None
     except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError) as error:
         raise RecipeError(f"the recipe {source} is not valid YAML ({_first_line(error)}).") from None
     if not isinstance(values, DictConfig):
@@ -101,7 +126,13 @@ def _read(source: str, depth: int) -> Any:
     if depth == 0:
         raise RecipeError(f"the recipe {source} stands on more than {MAX_BASES} bases; does one name itself?")
     beside = path.parent / f"{base}.yaml"
-    return OmegaConf.merge(_read(str(beside) if beside.is_file() else str(base), depth - 1), values)
+    return _merge(_read(str(beside) if beside.is_file() else str(base), depth - 1), values)
+
+
+def _nearest_recipe(path: Path) -> str:
+    """Recipes of the package, and YAML files of the folder in which one was looked for."""
+    files = [file.name for kind in ("*.yaml", "*.yml") for file in path.parent.glob(kind)]
+    return nearest(path.name, [*files, *recipe_names()])
 
 
 def _sentence(location: tuple[int | str, ...], fault: Any) -> str:

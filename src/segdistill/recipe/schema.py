@@ -1,7 +1,6 @@
-"""The typed, closed schema of a recipe: load, override, validate, dump.
+"""The typed, closed schema of a recipe: its keys, their kinds, ranges and defaults.
 
-A recipe is a YAML file. ``base: other`` starts from another recipe and changes what is written below it.
-``key.path=value`` overrides come last. Nothing but ``build.py`` and what stands above it knows this module.
+Only the room ``experiment``, which turns a recipe into objects, and those above it know a recipe.
 """
 
 from typing import Annotated, Any, Literal
@@ -13,7 +12,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
 Size = tuple[Count, Count]
-Mapping = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]  # null empties it
+Mapping = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]  # null: empty
 
 
 class _Closed(BaseModel):
@@ -84,7 +83,8 @@ class TeacherConfig(_Closed):
     """A trained network.
 
     Attributes:
-        weights: A run folder, a ``student.safetensors``, or a file of weights of the source.
+        weights: A run folder, its ``student.safetensors`` (the trained network of any run, a teacher's too), or a file
+            of weights of the source.
         source: Where the network comes from, a name in ``SOURCES``; null for a run or a ``student.safetensors``, which
             say it themselves. ``official``: a checkpoint of the paper's authors (``.pth``).
         name: Of the network in its source, for example ``deeplabv3_resnet101``; only with ``source``.
@@ -157,7 +157,8 @@ class OptimConfig(_Closed):
         power: Of the polynomial decay.
         min_lr: Floor.
         clip: Largest L2 norm of the whole gradient; null for no clipping.
-        clip_terms: The same for the parameters of the distillation losses alone (the authors' 15).
+        clip_terms: Largest L2 norm of the gradient of the distillation losses' own parameters (the authors' 15);
+            null for no clipping.
     """
 
     name: Literal["sgd", "adamw"] = "sgd"
@@ -208,7 +209,7 @@ class TrainConfig(_Closed):
 
 
 class EvaluateConfig(_Closed):
-    """How scores are taken; see ``engine/evaluate.py``.
+    """How scores are taken; the protocol of a score says it in words.
 
     Attributes:
         protocol: ``default``, or ``paper`` for the averages of the published tables.

@@ -1,5 +1,7 @@
 """What every room may use: errors, files written whole, locks, seeds, words. Imports the standard library alone."""
 
+from segdistill.util.arguments import as_path, as_texts
+from segdistill.util.commands import command, said, verb
 from segdistill.util.errors import (
     ArgumentError,
     CheckpointError,
@@ -13,6 +15,7 @@ from segdistill.util.errors import (
     RecipeError,
     RunError,
     SegdistillError,
+    Stopped,
     UnavailableError,
     WeightsError,
 )
@@ -37,16 +40,22 @@ __all__ = [
     "RecipeError",
     "RunError",
     "SegdistillError",
+    "Stopped",
     "UnavailableError",
     "WeightsError",
+    "as_path",
+    "as_texts",
+    "command",
     "lazy",
     "lock",
     "nearest",
     "quote",
     "ranges",
+    "said",
     "seal",
     "seed_of",
     "shorten",
     "unsealed",
+    "verb",
     "write_atomic",
 ]

@@ -5,6 +5,7 @@ any other exception is a fault of ours and keeps its traceback. Each error is al
 programmer would expect.
 """
 
+import signal
 from pathlib import Path
 
 
@@ -77,3 +78,18 @@ class NotFiniteError(SegdistillError, RuntimeError):
 
 class UnavailableError(SegdistillError, RuntimeError):
     """What was asked for cannot run here: the device, a library or the network connection is missing."""
+
+
+class Stopped(SegdistillError):
+    """A run was asked to stop, and saved its state.
+
+    Attributes:
+        step: Steps done.
+        signum: The signal.
+        remedy: How to go on: a sentence, or empty where the caller knows better.
+    """
+
+    def __init__(self, step: int, signum: int, remedy: str = "") -> None:
+        text = f"stopped by {signal.Signals(signum).name} after step {step}; everything is saved."
+        super().__init__(f"{text} {remedy}".strip())
+        self.step, self.signum, self.remedy = step, signum, remedy

@@ -1,98 +1,18 @@
-"""What the command line shows: progress bars and tables."""
+"""What the command line shows when something is done: tables and sentences."""
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Column, Table
 
+from segdistill.cli.console import escape, out, say
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from rich.progress import Progress
-
-    from segdistill.comparison import Planned
     from segdistill.data import Fault
-    from segdistill.experiment import Checkup, Profile
+    from segdistill.experiment import Checkup, Evaluation, Profile, Trained
     from segdistill.recipe import Recipe
     from segdistill.reports import Row
-
-SPEAKS = os.environ.get("RANK", "0") == "0"  # under torchrun one process speaks; errors come from any
-out = Console(quiet=not SPEAKS)
-err = Console(stderr=True)
-
-
-def escape(text: str) -> str:
-    """Text from outside, with nothing in it that rich would take for markup."""
-    return text.replace("[", r"\[")
-
-
-def progress_bar() -> "Progress":
-    """A bar with counts, times and a note, on stderr."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
-        console=err,
-        disable=not SPEAKS,
-    )
-
-
-def show_record(bar: "Progress", task: Any, record: dict[str, Any]) -> None:
-    """Show a record of the run; without a terminal, as a line."""
-    if "grad_norms" in record:
-        return
-    if "val" in record:
-        note = f"val mIoU {100 * record['val']['miou']:.2f}"
-    else:
-        parts = " ".join(f"{name} {value:.3g}" for name, value in record["parts"].items())
-        note = f"{parts} lr {record['lr']:.2g} {record.get('images_per_s', 0):.0f} img/s"
-    bar.start_task(task)
-    bar.update(task, completed=record["step"], note=note)
-    if not err.is_terminal:
-        err.print(
-            f"{bar.tasks[task].description}: step {record['step']}/{bar.tasks[task].total:.0f} {note}",
-            soft_wrap=True,
-        )
-
-
-def show_runs(bar: "Progress") -> "Callable[[Planned, dict[str, Any]], None]":
-    """A function that shows the records of runs, one after the other, as one task each."""
-    tasks: dict[str, Any] = {}
-
-    def show(run: "Planned", record: dict[str, Any]) -> None:
-        if run.title not in tasks:
-            for done in tasks.values():
-                bar.update(done, visible=False)
-            tasks[run.title] = bar.add_task(run.title, total=run.recipe.train.iterations, note="")
-        show_record(bar, tasks[run.title], record)
-
-    return show
-
-
-def show_counts(bar: "Progress") -> "Callable[[str, int, int], None]":
-    """A function that shows how far each part is read: its name, files done, files in all."""
-    tasks: dict[str, Any] = {}
-
-    def show(name: str, done: int, total: int) -> None:
-        if name not in tasks:
-            tasks[name] = bar.add_task(f"reading {name}", total=total, note="")
-        bar.update(tasks[name], completed=done)
-
-    return show
 
 
 def percent(value: float | None) -> str:
@@ -100,34 +20,40 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f}"
 
 
-def print_scores(result: dict[str, Any]) -> None:
+def print_scores(scored: "Evaluation") -> None:
     """IoU and boundary scores of each class, their means, and the protocol they stand under."""
-    score = result["score"]
+    score = scored.score
     edges = score.get("boundary")
     table = Table("class", "IoU %", *(("boundary IoU %", "boundary F %") if edges else ()))
-    for name, iou in score["per_class_iou"].items():
-        more = (percent(edges["per_class_iou"][name]), percent(edges["per_class_f"][name])) if edges else ()
-        table.add_row(escape(name), percent(iou), *more)
+    for row in scored.frame():
+        table.add_row(escape(row.pop("class")), *map(percent, row.values()))
     out.print(table)
     text = f"mIoU {percent(score['miou'])} %, pixel accuracy {percent(score['pixel_accuracy'])} %"
     if edges:
         text += f", boundary IoU {percent(edges['iou'])} %, boundary F {percent(edges['f'])} %"
     out.print(text, highlight=False)
-    out.print(f"protocol: {result['protocol']}", highlight=False, soft_wrap=True)
+    say(f"protocol: {scored.protocol}")
     if edges:
-        out.print(f"boundary: {edges['rule']}", highlight=False, soft_wrap=True)
+        say(f"boundary: {edges['rule']}")
 
 
-def print_result(result: dict[str, Any], run: Path) -> None:
+def print_result(trained: "Trained") -> None:
     """What a run ended with."""
-    if result["score"] is not None:
-        print_scores(result)
-    if result["teacher"] is not None:
-        out.print(
-            f"teacher ({result['teacher']['name']}): mIoU {percent(result['teacher']['miou'])} %",
-            highlight=False,
-        )
-    out.print(f"run: {run}", highlight=False, soft_wrap=True)
+    if trained.evaluation is not None:
+        print_scores(trained.evaluation)
+    teacher = trained.result["teacher"]
+    if teacher is not None:
+        out.print(f"teacher ({escape(teacher['name'])}): mIoU {percent(teacher['miou'])} %", highlight=False)
+    say(f"run: {trained.folder}")
+
+
+def print_names(title: str, described: dict[str, str]) -> None:
+    """Names with a description each."""
+    columns = Column("name", no_wrap=True), Column("description")
+    table = Table(*columns, title=title, show_header=False, title_justify="left", box=None)
+    for name, description in described.items():
+        table.add_row(escape(name), escape(description))
+    out.print(table)
 
 
 def print_summary(rows: "Sequence[Row]") -> None:
@@ -143,7 +69,7 @@ def print_notes(rows: "Sequence[Row]") -> None:
     """What the table says in a sentence, and what to know before believing it."""
     from segdistill.reports import caveats, headline
 
-    out.print(escape(headline(rows)), highlight=False, soft_wrap=True)
+    say(headline(rows))
     for note in caveats(rows):
         out.print(f"- {escape(note)}", highlight=False, soft_wrap=True)
 

@@ -1,0 +1,78 @@
+"""Verbs that look before a run: check, prepare, profile, list."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segdistill.cli.bars import progress_bar, show_counts
+from segdistill.cli.console import out, say
+from segdistill.cli.options import Overrides, RecipeName
+from segdistill.cli.tables import print_checkup, print_faults, print_names, print_profile, print_room
+
+
+def check(recipe: RecipeName, overrides: Overrides = None) -> None:
+    """Find what is wrong before a run: every file, label value, name and shape; print the class histogram."""
+    from segdistill.experiment import check as examine
+    from segdistill.recipe import load_recipe
+
+    chosen = load_recipe(recipe, overrides or [])
+    with progress_bar() as bar:
+        checkup = examine(chosen, advance=show_counts(bar))
+    print_checkup(checkup, chosen)
+    if checkup.problems:
+        raise typer.Exit(1)
+
+
+def prepare(
+    recipe: RecipeName,
+    folder: Annotated[Path, typer.Option("--out", help="Where the cache goes; `data.cache` names it.")],
+    overrides: Overrides = None,
+) -> None:
+    """Decode every image of a recipe once, into a cache that training reads crops from: far faster than PNG."""
+    from segdistill.experiment import prepare as write_cache
+
+    with progress_bar() as bar:
+        cached = write_cache(recipe, folder, overrides=overrides or [], announce=print_room, advance=show_counts(bar))
+    print_faults(cached.faults)
+    say(f"prepared: {folder}. Use it by data.cache={folder}")
+    if cached.faults:
+        raise typer.Exit(1)
+
+
+def profile(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    steps: Annotated[int, typer.Option(help="Steps that each median is over.")] = 10,
+    json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
+) -> None:
+    """What a training step costs, part by part and term by term: milliseconds, share, peak memory."""
+    from segdistill import store
+    from segdistill.experiment import PROFILE_WARM_UP
+    from segdistill.experiment import profile as measure
+    from segdistill.recipe import load_recipe
+
+    chosen = load_recipe(recipe, overrides or [])
+    with progress_bar() as bar:
+        task = bar.add_task(f"measuring {chosen.name}", total=PROFILE_WARM_UP + steps, note="")
+        measured = measure(chosen, steps=steps, advance=lambda: bar.advance(task))
+    print_profile(measured)
+    if json is not None:
+        store.write_json(json, measured.as_json())
+
+
+def list_all() -> None:
+    """Recipes, models, data sets, losses and methods of a comparison."""
+    from segdistill.data import DATASETS
+    from segdistill.losses import LOSSES, METHODS
+    from segdistill.networks import list_networks
+    from segdistill.recipe import describe_recipes
+
+    print_names("recipes", describe_recipes())
+    for title, names in (
+        ("networks of the zoo", list_networks()),
+        ("data sets", DATASETS),
+        ("losses", LOSSES),
+        ("methods", METHODS),
+    ):
+        out.print(f"{title}: {', '.join(names)}", highlight=False)

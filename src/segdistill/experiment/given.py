@@ -1,0 +1,73 @@
+"""Networks that come from Python and not from a recipe, and what the recipe of such a run says instead."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import nn
+
+from segdistill.labels import LabelTable
+from segdistill.networks import Network, Teacher, as_network
+from segdistill.recipe import Recipe, load_recipe
+from segdistill.util import ArgumentError, RecipeError, as_texts
+
+GIVEN = "(given in Python)"
+
+
+def recipe_with(
+    recipe: str | Path | Recipe, overrides: Sequence[str], student: nn.Module | None, teacher: Teacher | None
+) -> Recipe:
+    """A recipe in which networks that are given stand as `GIVEN`, so that its file does not name others.
+
+    Args:
+        recipe: A name, a YAML file, or a recipe.
+        overrides: ``key=value``.
+        student: To be trained, instead of the recipe's ``model``.
+        teacher: To learn from, instead of the recipe's ``teacher``.
+
+    Raises:
+        ArgumentError: If a network is of another kind.
+        RecipeError: As `load_recipe`; if there is a teacher and nothing to learn from it.
+    """
+    if student is not None and not isinstance(student, nn.Module):
+        raise ArgumentError(f"`student` must be a torch.nn.Module; got {type(student).__name__}.")
+    if teacher is not None and not isinstance(teacher, Teacher):
+        raise ArgumentError(
+            f"`teacher` must be a Teacher; got {type(teacher).__name__}. Wrap the network: sd.Teacher(network)."
+        )
+    changes = [*as_texts("overrides", overrides, '["optim.lr=0.01"]')]
+    if student is not None:
+        changes.append(f"model.name={GIVEN}")
+    if teacher is not None:
+        changes += ["teacher={}", f"teacher.weights={GIVEN}"]
+    chosen = load_recipe(recipe, changes)
+    if teacher is not None and not chosen.terms:
+        raise RecipeError(
+            f"`teacher` is given, but the recipe {chosen.name} has no `terms`: nothing would be learned from it."
+        )
+    return chosen
+
+
+def refuse_not_given(recipe: Recipe, student: nn.Module | None, teacher: Teacher | None) -> None:
+    """Refuse the recipe of a run whose networks came from Python, without these networks."""
+    for key, name, network in (
+        ("model.name", recipe.model.name, student),
+        ("teacher.weights", recipe.teacher and recipe.terms and recipe.teacher.weights, teacher),
+    ):
+        if name == GIVEN and network is None:
+            role = "student" if key.startswith("model") else "teacher"
+            raise RecipeError(f"`{key}`: the {role} of this recipe was given in Python. Give it again as `{role}=`.")
+
+
+def given_student(student: nn.Module, labels: LabelTable, features: Mapping[str, str] | None) -> Network:
+    """A student that was given, as a `Network` that knows the classes of the data.
+
+    Raises:
+        ArgumentError: If it tells another number of classes apart.
+    """
+    network = as_network(student, role="student", features=features)
+    if network.num_classes not in (None, labels.num_classes):
+        raise ArgumentError(
+            f"`student` must have the {labels.num_classes} classes of the data; it has {network.num_classes}."
+        )
+    network.labels, network.role = labels, "student"
+    return network

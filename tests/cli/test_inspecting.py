@@ -1,0 +1,88 @@
+import json
+
+from tests.cli.settings import TINY
+from tests.data.fakes import make_camvid, make_folder, truncate
+
+from segdistill.recipe.load import recipe_names
+
+
+def test_list_prints_every_recipe_model_data_set_and_loss(ok):
+    printed = ok("list")
+    rows = {line.split()[0] for line in printed.splitlines() if line.strip()}
+    assert set(recipe_names()) <= rows
+    for name in ("deeplabv3_resnet18", "pspnet_mobilenetv2_050", "camvid", "streets", "folder", "kd", "af_dcd"):
+        assert name in printed
+    assert "published mIoU 77.03" in printed
+
+
+def test_check_prints_the_histogram_and_finds_nothing_wrong(ok, tmp_path):
+    root = make_camvid(tmp_path)
+    printed = ok("check", "camvid_cpu_student", f"data.root={root}", "data.crop_size=[64,96]")
+    assert "train: 4 images, 0 faulty; sizes 24x40 (4)" in printed
+    assert "logits: student (1, 11, 4, 6)" in printed
+    assert "camvid_cpu_student: nothing wrong found" in printed
+
+
+def test_profile_prints_a_row_for_every_part_of_the_step(ok, tmp_path, save_network):
+    numbers = tmp_path / "numbers.json"
+    arguments = [*TINY, f"teacher.weights={save_network()}", "--steps", "1", "--json", numbers]
+    printed = ok("profile", "demo", *arguments)
+    stages = json.loads(numbers.read_text())["stages"]
+    assert [stage["name"] for stage in stages] == ["loading", "teacher", "student", "task", "kd", "af_dcd", "optimizer"]
+    for stage in stages:
+        row = next(line.split() for line in printed.splitlines() if stage["name"] in line)
+        assert f"{stage['forward_ms']:.2f}" in row
+        assert ("-" if stage["backward_ms"] is None else f"{stage['backward_ms']:.2f}") in row
+        assert f"{100 * stage['share']:.1f}" in row
+    assert "cpu, fp32, channels_last, teacher with " in printed
+    assert " batch norms folded, 2 images a step, medians over 1 steps" in printed
+
+
+def test_check_prints_every_fault_and_leaves_with_1(segdistill_, tmp_path):
+    root = make_folder(tmp_path)
+    truncate(root / "train/images/scene0.jpg")
+    (root / "val/masks/scene1.png").unlink()
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        f"data: {{dataset: folder, root: {root}, crop_size: [32, 32], num_workers: 0}}\n"
+        "model: {name: deeplabv3_mobilenetv2_035, output_stride: 16}\ntrain: {iterations: 1}\n"
+    )
+    code, out, _ = segdistill_("check", recipe)
+    assert code == 1
+    problems = [line for line in out.splitlines() if line.startswith("problem:")]
+    assert len(problems) == 2
+    assert f"{root}/train/images/scene0.jpg cannot be decoded as image" in problems[0]
+    assert f"{root}/val/masks/scene1.png does not exist. Restore this mask" in problems[1]
+
+
+def test_prepare_writes_a_cache_that_a_recipe_reads(segdistill_, tmp_path):
+    root, cache = make_folder(tmp_path / "data"), tmp_path / "cache"
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        f"data: {{dataset: folder, root: {root}, crop_size: [32, 32], num_workers: 0}}\n"
+        "model: {name: deeplabv3_mobilenetv2_035, output_stride: 16}\ntrain: {iterations: 1}\n"
+    )
+    code, out, _ = segdistill_("check", recipe, f"data.cache={cache}")
+    assert code == 1
+    assert f"problem: `{cache}/folder-train` holds no prepared data. Run `segdistill prepare` with this recipe" in out
+    code, out, _ = segdistill_("prepare", recipe, f"data.unlabelled={root / 'val/images'}", "--out", cache)
+    assert code == 0
+    assert out.startswith("to write: 0.00 GB; free: ")
+    assert f"prepared: {cache}. Use it by data.cache={cache}" in out
+    assert sorted(path.name for path in cache.iterdir()) == [".lock", "folder-train", "folder-val", "images-train"]
+    assert segdistill_("check", recipe, f"data.cache={cache}")[0] == 0
+
+
+def test_prepare_prints_every_fault_and_leaves_with_1(segdistill_, tmp_path):
+    root = make_folder(tmp_path / "data")
+    truncate(root / "train/images/scene0.jpg")
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        f"data: {{dataset: folder, root: {root}, crop_size: [32, 32], num_workers: 0}}\n"
+        "model: {name: deeplabv3_mobilenetv2_035}\ntrain: {iterations: 1}\n"
+    )
+    code, out, _ = segdistill_("prepare", recipe, "--out", tmp_path / "cache")
+    assert code == 1
+    problems = [line for line in out.splitlines() if line.startswith("problem:")]
+    assert len(problems) == 1
+    assert f"{root}/train/images/scene0.jpg cannot be decoded as image" in problems[0]
