@@ -24,7 +24,7 @@ def build_student(model: ModelConfig, labels: LabelTable) -> Network:
         pretrained=model.pretrained,
         options=model.options,
     )
-    network.labels, network.role = labels, "student"
+    network.labels = labels
     return network if model.features is None else network.reading(model.features)
 
 
@@ -36,7 +36,6 @@ def build_teacher(teacher: TeacherConfig, labels: LabelTable, *, precision: str 
     """
     predictor = load_teacher(teacher, labels)
     refuse_other_classes(f"the teacher {teacher.weights}", predictor.names, labels.names)
-    predictor.network.role = "teacher"
     return Teacher(
         predictor.network,
         features=teacher.features,
