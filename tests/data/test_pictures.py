@@ -32,7 +32,9 @@ def test_masks_need_one_channel_of_ids(tmp_path, mode, has):
 def test_masks_must_not_be_lossy(tmp_path, suffix, found):
     path = tmp_path / f"mask{suffix}"
     write_image(path)
-    with pytest.raises(DataError, match=rf"as mask: it is a {found} file, whose compression .* Save it as PNG, .*original"):
+    with pytest.raises(
+        DataError, match=rf"as mask: it is a {found} file, whose compression .* Save it as PNG, .*original"
+    ):
         read_mask(path)
 
 
@@ -116,7 +118,9 @@ def test_colour_images_with_16_bits_are_refused(tmp_path):
         read_image(tmp_path / "image.png")
 
 
-@pytest.mark.parametrize(("channels", "bits", "said"), [(4, 8, "5 channels"), (6, 8, "6 channels"), (3, 16, "it has 16")])
+@pytest.mark.parametrize(
+    ("channels", "bits", "said"), [(4, 8, "5 channels"), (6, 8, "6 channels"), (3, 16, "it has 16")]
+)
 def test_images_with_further_channels_are_refused(tmp_path, channels, bits, said):
     write_tiff(tmp_path / "image.tif", channels, bits)
     with pytest.raises(DataError, match=said):

@@ -47,7 +47,7 @@ def read_image(path: Path | str) -> tv_tensors.Image:
     Raises:
         DataError: If the file is missing, cannot be decoded, or has more than 8 bits per channel or further channels.
     """
-    picture = _decode(Path(path), IMAGE_FORMATS, "image")
+    picture = _decode(Path(path), IMAGE_FORMATS, "image", deep=False)
     ImageOps.exif_transpose(picture, in_place=True)
     rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
     return tv_tensors.Image(torch.from_numpy(np.array(rgb)).permute(2, 0, 1))
@@ -86,8 +86,26 @@ def read_mask(path: Path | str) -> IdMap:
             "Save the mask again with ids in this range; write one for pixels without a class, such as 255, and name "
             "it (`data.options.ignore: [255]`).",
         )
-    found: IdMap = ids.astype(np.uint8 if ids.max(initial=0) <= 255 else np.uint16)
-    return found
+    return ids.astype(np.uint8) if ids.max(initial=0) <= 255 else ids.astype(np.uint16)
+
+
+def read_colors(path: Path | str) -> ByteMap:
+    """Read a mask whose colours mean classes.
+
+    Returns:
+        (H, W, 3), uint8.
+
+    Raises:
+        DataError: If the file is missing, cannot be decoded, has more than 8 bits per channel, or is transparent.
+    """
+    picture = _decode(Path(path), MASK_FORMATS, "mask", deep=False)
+    if "A" in picture.getbands() and picture.getchannel("A").getextrema() != (255, 255):
+        raise DataError(
+            path,
+            "has pixels that are transparent, so that their colour says nothing sure",
+            "Save the mask without transparency, each pixel in the colour of its class.",
+        )
+    return np.array(picture.convert("RGB"))
 
 
 def size_of(path: Path | str) -> tuple[int, int]:
@@ -100,14 +118,14 @@ def size_of(path: Path | str) -> tuple[int, int]:
         return 0, 0
 
 
-def _decode(path: Path, formats: tuple[str, ...], kind: str) -> Image.Image:
-    """Read and fully decode a picture; every way to fail becomes a ``DataError``."""
+def _decode(path: Path, formats: tuple[str, ...], kind: str, *, deep: bool = True) -> Image.Image:
+    """Read and fully decode a picture, unless it is too ``deep``; every way to fail becomes a ``DataError``."""
     _raise_bound()
     content = b""
     try:
         # From memory, since Pillow leaves a file open when decoding fails.
         content = path.read_bytes()
-        if kind == "image":
+        if not deep:
             _refuse_deep(path, *depth_of(content))
         picture = Image.open(io.BytesIO(content), formats=formats)
         picture.load()
@@ -148,7 +166,7 @@ def _refuse_deep(path: Path, bits: int, channels: int) -> None:
         raise DataError(
             path,
             f"must have 8 bits per channel; it has {bits}",
-            "Convert the images to 8 bits per channel, all with the same scale: nothing is cut in silence.",
+            "Convert it to 8 bits per channel, all files with the same scale: nothing is cut in silence.",
         )
     if channels > 4:
         raise DataError(
