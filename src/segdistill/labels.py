@@ -1,7 +1,7 @@
 """Class tables: what the numbers in a mask mean, which classes are trained, and how they are drawn.
 
-A mask on disk holds *ids*; losses and scores use contiguous *train ids* from 0; 255 is "does not count". Several ids may
-have one train id: they are one class.
+A mask on disk holds *ids*; losses and scores use contiguous *train ids* from 0; 255 is "does not count".
+Several ids may have one train id: they are one class.
 """
 
 import colorsys

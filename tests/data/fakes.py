@@ -181,3 +181,43 @@ def write_tiff(path: Path, channels: int, bits: int) -> None:
         entries += struct.pack("<HHI", tag, 3, len(numbers)) + packed.ljust(4, b"\0")
     directory = struct.pack("<H", len(values)) + entries + bytes(4)
     path.write_bytes(b"II*\0" + struct.pack("<I", start) + pixels + directory + further)
+
+
+def make_flat(
+    root: Path,
+    *,
+    count: int = 6,
+    names: Sequence[str] = (),
+    images: str = "images",
+    masks: str = "masks",
+    image_ending: str = "",
+    mask_ending: str = "",
+    lists: bool = False,
+) -> Path:
+    """Write one folder of images and one of masks for all splits; lists put all but the last two images into train."""
+    names = list(names) or [f"a_{index}" for index in range(count)]
+    for seed, name in enumerate(names):
+        write_image(root / images / f"{name}{image_ending}.jpg", seed)
+        write_mask(root / masks / f"{name}{mask_ending}.png", range(3), seed)
+    (root / "classes.txt").write_text("class 0\nclass 1\nclass 2\n")
+    if lists:
+        for split, part in (("train", names[:-2]), ("val", names[-2:])):
+            (root / f"{split}.txt").write_text("".join(f"{name}{image_ending}\n" for name in part))
+    return root
+
+
+def make_cvat(root: Path) -> Path:
+    """Write 12 frames as CVAT exports them as "Segmentation mask 1.1", and one that nobody annotated."""
+    colors = np.array([[0, 0, 0], [48, 112, 32], [200, 100, 0]], dtype=np.uint8)
+    (root / "SegmentationClass").mkdir(parents=True)
+    for seed in range(12):
+        write_image(root / "JPEGImages" / f"frame_{seed:06d}.jpg", seed)
+        ids = np.random.default_rng(seed).integers(0, 3, (HEIGHT, WIDTH))
+        Image.fromarray(colors[ids]).save(root / "SegmentationClass" / f"frame_{seed:06d}.png")
+    write_image(root / "JPEGImages" / "frame_000012.jpg")
+    lists = root / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "default.txt").write_text("".join(f"frame_{seed:06d}\n" for seed in range(12)))
+    lines = ("# label:color_rgb:parts:actions", "background:0,0,0::", "leaf:48,112,32::", "stem:200,100,0::")
+    (root / "labelmap.txt").write_text("\n".join(lines) + "\n")
+    return root

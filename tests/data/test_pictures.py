@@ -28,6 +28,13 @@ def test_masks_need_one_channel_of_ids(tmp_path, mode, has):
         read_mask(path)
 
 
+def test_the_colours_of_a_mask_are_listed(tmp_path):
+    path = tmp_path / "mask.png"
+    Image.fromarray(np.uint8([[[0, 0, 0], [9, 8, 7], [0, 0, 0]]])).save(path)
+    with pytest.raises(DataError, match=r"`data\.options\.colors: \[\[0, 0, 0\], \[9, 8, 7\]\]`"):
+        read_mask(path)
+
+
 @pytest.mark.parametrize(("suffix", "found"), [(".jpg", "JPEG"), (".webp", "WebP")])
 def test_masks_must_not_be_lossy(tmp_path, suffix, found):
     path = tmp_path / f"mask{suffix}"

@@ -118,7 +118,8 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
             raise DataError(
                 path,
                 f"holds ids that `{self.labels.name}` does not have: {shorten(found)} "
-                f"(allowed: {ranges(np.flatnonzero(self._known).tolist())}), in {unknown.size:,} of {ids.size:,} pixels",
+                f"(allowed: {ranges(np.flatnonzero(self._known).tolist())}), "
+                f"in {unknown.size:,} of {ids.size:,} pixels",
                 self.unknown_ids_remedy(found),
             )
         train_ids: ByteMap = self._train_id.take(ids)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from segdistill.data.colors import ColorCode
-from segdistill.labels import Color, LabelTable
+from segdistill.labels import LARGEST_ID, Color, LabelTable
 from segdistill.types import IGNORE_INDEX
 from segdistill.util import ArgumentError, DataError, nearest, quote, shorten
 
@@ -17,6 +17,7 @@ CLASS_FILES: Final = ("classes.txt", "labels.txt", "labelmap.txt")
 
 ERROR, IGNORE = "error", "ignore"  # what `others` may be beside the name of a class
 _COLORED: Final = re.compile(r"([^:]+):(\d+),(\d+),(\d+)(?::.*)?")  # a line of CVAT's labelmap.txt
+_NUMBERED_LINE: Final = re.compile(r"(\d+)\s*[:,]\s*(.+)")  # as Roboflow's _classes.csv has them
 _QUOTES: Final = "Put quotes around a name that YAML reads as something else, such as 'null', 'no' or '1'."
 
 
@@ -83,6 +84,8 @@ def grouped(labels: Mapping[str, Any], names: Groups, others: str) -> Groups:
         if not names:
             raise ArgumentError(f"`others: {others}` must have a class list to take the rest from; got none.")
         groups[others] += [number for ids in names.values() for number in ids if number not in taken]
+    if empty := [label for label, ids in groups.items() if not ids]:
+        raise ArgumentError(f"`labels.{empty[0]}` must have an id; got none.")
     return groups
 
 
@@ -104,7 +107,8 @@ def class_table(
     listed = listing(root, classes)
     if listed is None and labels is None:
         raise ArgumentError(
-            f"`classes` or `labels` must be given, or `{root / CLASS_FILES[0]}` exist with one class name a line, by id."
+            f"`classes` or `labels` must be given, or `{root / CLASS_FILES[0]}` exist with one class name a line, "
+            "by id."
         )
     names = {} if listed is None else listed.ids
     groups = names if labels is None else grouped(labels, names, others)
@@ -113,8 +117,8 @@ def class_table(
             f"`others` must be {ERROR!r}, {IGNORE!r} or a class of `labels`; got {others!r}. "
             f"{nearest(str(others), (ERROR, IGNORE, *(labels or ())))}"
         )
-    if wrong := [number for number in ignore if not _is_id(number)]:
-        raise ArgumentError(f"`ignore` must be ids, such as [255]; got {shorten(wrong)}.")
+    if isinstance(ignore, (int, str)) or not all(map(_is_id, ignore)):
+        raise ArgumentError(f"`ignore` must be a list of ids, such as [11]; got {ignore!r}.")
     drawn = _drawn(names or groups, colors if colors is not None or listed is None else listed.colors)
     named = isinstance(classes, Mapping) or labels is not None
     void = {IGNORE_INDEX}.difference(*groups.values()) if named else {IGNORE_INDEX}
@@ -131,7 +135,8 @@ def class_table(
             "class too: list it first, and where masks are 0 and 255, give their ids "
             f"(`data.options.labels: {{background: 0, {table.names[0]}: 255}}`)."
         )
-    return table, ColorCode(list(drawn.values()), list(drawn)) if drawn else None
+    unknown = LARGEST_ID if others == IGNORE else None
+    return table, ColorCode(list(drawn.values()), list(drawn), unknown=unknown) if drawn else None
 
 
 def _drawn(classes: Groups, colors: Sequence[Sequence[int]] | None) -> dict[int, Color]:
@@ -189,6 +194,11 @@ def _read(path: Path) -> Listing:
         rows = [match.groups() for match in colored if match]
         numbers = [(int(red), int(green), int(blue)) for _, red, green, blue in rows]
         return Listing(_numbered([row[0] for row in rows]), numbers)
+    if path.suffix.lower() == ".csv":
+        lines = [line for line in lines if line[:1].isdecimal()]  # without its heading
+    numbered = [_NUMBERED_LINE.fullmatch(line) for line in lines]
+    if numbered and all(numbered):
+        return Listing(_from_mapping({match[1]: match[2] for match in numbered if match}))
     if not lines or not all(lines):
         raise DataError(path, "must have one class name a line", "Fill or remove empty lines.")
     return Listing(_numbered(lines))

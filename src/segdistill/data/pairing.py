@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from segdistill.data.base import Sample
-from segdistill.data.layout import inside
 from segdistill.data.pictures import IMAGE_SUFFIXES
 from segdistill.data.splits import Entry
-from segdistill.util import DataError, DatasetNotFoundError, quote, shorten
+from segdistill.util import ArgumentError, DataError, DatasetNotFoundError, quote, shorten
 
 _log = logging.getLogger(__name__)
 
@@ -32,8 +31,10 @@ class Names(NamedTuple):
     paths: dict[str, Path]
 
     @classmethod
-    def of(cls, folder: Path, ending: str = "", suffixes: Sequence[str] = IMAGE_SUFFIXES) -> "Names":
-        """Look into a folder; hidden files, and those without the ending, are passed over.
+    def of(
+        cls, folder: Path, ending: str = "", *, suffixes: Sequence[str] = IMAGE_SUFFIXES, without: Path | None = None
+    ) -> "Names":
+        """Look into a folder; hidden files, those without the ending, and those of a folder below are passed over.
 
         Raises:
             DataError: If two files differ in their suffix alone.
@@ -41,10 +42,13 @@ class Names(NamedTuple):
         suffix = next((known for known in (*suffixes, *_FOREIGN) if ending.lower().endswith(known)), "")
         stem_ending = ending.removesuffix(ending[len(ending) - len(suffix) :]) if suffix else ending
         allowed = (suffix,) if suffix else tuple(suffixes)
+        passed = without if without is not None and without != folder and without.is_relative_to(folder) else None
         found: dict[str, Path] = {}
         for path in sorted(folder.rglob("*")):
             inner = path.relative_to(folder)
             if path.suffix.lower() not in allowed or any(part.startswith(".") for part in inner.parts):
+                continue
+            if passed is not None and path.is_relative_to(passed):
                 continue
             stem = inner.with_suffix("").as_posix()
             if not stem.endswith(stem_ending):
@@ -65,17 +69,23 @@ class Names(NamedTuple):
         return named if named.suffix.lower() in (*IMAGE_SUFFIXES, *_FOREIGN) else Path(f"{named}.png")
 
 
-def find_images(folder: Path, ending: str | None, *, apart_from: Names | None = None) -> Names:
-    """The images of a folder; those that are masks, where masks lie in the same folder, are left out.
+def find_images(folder: Path, ending: str | None, masks: Path, mask_ending: str | None) -> Names:
+    """The images of a folder; masks in the same folder, or in one below, are left out.
 
     Raises:
-        DatasetNotFoundError: If there is none.
+        ValueError: If images and masks lie in one folder and no ending tells which is which.
+        DatasetNotFoundError: If there is no image.
         DataError: If two files differ in their suffix alone.
     """
-    images = Names.of(folder, ending or "")
-    if apart_from is not None:
-        masks = set(apart_from.paths.values())
-        images = images._replace(paths={key: path for key, path in images.paths.items() if path not in masks})
+    if mask_ending is None and folder.samefile(masks):
+        raise ArgumentError(
+            f"`mask_ending` must tell masks from images, which lie in one folder, `{folder}`; got none. "
+            "Set `data.options.mask_ending: _mask`, or where suffixes differ `{image_ending: .jpg, mask_ending: .png}`."
+        )
+    images = Names.of(folder, ending or "", without=masks)
+    if mask_ending is not None and folder.samefile(masks):
+        taken = {*_masks(folder, mask_ending, folder).paths.values()}
+        images = images._replace(paths={key: path for key, path in images.paths.items() if path not in taken})
     if not images.paths:
         held = shorten(sorted({path.suffix or path.name for path in folder.iterdir() if path.name[0] != "."}))
         raise DatasetNotFoundError(
@@ -113,13 +123,11 @@ def find_masks(images: Names, folder: Path, keys: Sequence[str], ending: str | N
     Raises:
         DataError: If no ending, or more than one, pairs the images.
     """
-    if ending is not None:
-        return Names.of(folder, ending), {key: key for key in keys}
-    masks = Names.of(folder)
-    foreign = Names.of(folder, suffixes=_FOREIGN)
-    masks = masks._replace(paths={**foreign.paths, **masks.paths})
+    masks = _masks(folder, ending or "", images.folder)
     if any(key in masks.paths for key in keys):
         return masks, {key: key for key in keys}
+    if ending is not None:
+        raise _unpaired(folder, keys, _masks(folder, "", images.folder))
     found = find_endings(keys, masks.paths.keys())
     if len(found) == 1:
         (cut, rest) = found[0]
@@ -133,6 +141,12 @@ def find_masks(images: Names, folder: Path, keys: Sequence[str], ending: str | N
             f"Choose one: `data.options.mask_ending: {found[0][1]}`.",
         )
     raise _unpaired(folder, keys, masks)
+
+
+def _masks(folder: Path, ending: str, images: Path) -> Names:
+    """The masks of a folder, also those of formats that are not read: a sentence says so later."""
+    masks = Names.of(folder, ending, without=images)
+    return masks._replace(paths=Names.of(folder, ending, suffixes=_FOREIGN, without=images).paths | masks.paths)
 
 
 def _unpaired(folder: Path, keys: Sequence[str], masks: Names) -> DataError:
@@ -206,6 +220,7 @@ def match(
     """
     keys = [key for key, mask in picked.items() if mask is None and key in images.paths]
     masks, mask_key = find_masks(images, folder, keys, ending) if keys else (Names(folder, "", {}), {})
+    image_roots, mask_roots = [images.folder.resolve()], [folder.resolve(), root.resolve()]
     samples: list[Sample] = []
     for key, named in picked.items():
         image = images.paths.get(key) or images.guess(key)
@@ -213,10 +228,18 @@ def match(
         mask = masks.paths.get(key, masks.guess(key))
         if named is not None:
             mask = next((base / named for base in (folder, root) if (base / named).is_file()), folder / named)
-        samples.append((inside(image, images.folder), inside(mask, root)) if listed else (image, mask))
+        samples.append((_kept(image, image_roots), _kept(mask, mask_roots)) if listed else (image, mask))
     _refuse_foreign(folder, [mask for _, mask in samples if mask is not None])
     belonging = {mask_key.get(key, key.removesuffix(_cut(mask_key))) for key in images.paths}
     return sorted(samples), [path for key, path in masks.paths.items() if key not in belonging]
+
+
+def _kept(path: Path, folders: Sequence[Path]) -> Path:
+    """Return the path unless it, or a folder on its way, is a link out of these folders."""
+    real = path.resolve()
+    if not any(real.is_relative_to(folder) for folder in folders):
+        raise DataError(path, f"leaves `{folders[0]}` by a link", "Replace the link by the file itself.")
+    return path
 
 
 def _cut(mask_key: dict[str, str]) -> str:

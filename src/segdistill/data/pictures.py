@@ -31,6 +31,8 @@ IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tif
 MASK_FORMATS: Final = ("PNG", "BMP", "TIFF")
 """Those that keep every pixel as it is."""
 
+_MOST_COLORS: Final = 64  # of a mask: more are a photograph
+
 PIXELS_SWITCH: Final = "SEGDISTILL_MAX_PIXELS"
 """The environment variable that raises Pillow's bound on the pixels of a picture; workers inherit it."""
 
@@ -69,11 +71,13 @@ def read_mask(path: Path | str) -> IdMap:
     ids = np.array(picture)
     if ids.ndim != 2 or ids.dtype.kind == "f":
         has = "an alpha channel" if "A" in picture.getbands() else f"the mode {picture.mode}"
+        colors = picture.convert("RGB").getcolors(_MOST_COLORS) if picture.mode in ("RGB", "RGBA", "LA") else None
+        found = f": {[[*color] for _, color in sorted(colors) if isinstance(color, tuple)][::-1]}" if colors else ""
         raise DataError(
             path,
             f"must have one channel of class ids; it has {has}",
-            "Save it as a grey or palette PNG of ids, without transparency; for masks of colours, give a `folder` "
-            "data set the colour of every class (`data.options.colors`).",
+            "Save it as a grey or palette PNG of ids, without transparency. If its colours mean classes, give a "
+            f"`folder` data set that of every class (`data.options.colors{found}`).",
         )
     if ids.dtype in (np.uint8, np.bool_):
         return ids.astype(np.uint8)
@@ -134,8 +138,8 @@ def _decode(path: Path, formats: tuple[str, ...], kind: str, *, deep: bool = Tru
     except Image.DecompressionBombError:
         raise DataError(
             path,
-            f"cannot be decoded as {kind}: it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, the most that "
-            "are read unasked",
+            f"cannot be decoded as {kind}: it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, the most "
+            "that are read unasked",
             f"Cut it into tiles, or allow more with the environment variable {PIXELS_SWITCH}=NUMBER.",
         ) from None
     except UnidentifiedImageError:

@@ -1,6 +1,7 @@
 """Which images of one folder are a split: a list of names, or a share drawn by name."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -10,6 +11,7 @@ from segdistill.util import ArgumentError, DataError, DatasetNotFoundError, quot
 REST: Final = "train"
 """The split that gets what the shares of the others leave."""
 
+_OUTSIDE: Final = re.compile(r"\\|(^|\s)(/|[A-Za-z]:)|(^|[\s/])\.\.($|[\s/])")  # of a name, or of two in one line
 _LISTS: Final = ("{split}.txt", "ImageSets/Segmentation/{split}.txt")
 _SINGLE: Final = "ImageSets/Segmentation/default.txt"  # CVAT's list of a task without subsets
 
@@ -61,7 +63,7 @@ def read_list(path: Path) -> list[Entry]:
         raise DataError(path, f"must be a list of names in UTF-8 ({error})", "Save it as UTF-8 text.") from None
     entries = [_entry(line) for line in lines if line]
     names = [name for entry in entries for name in entry if name is not None]
-    strange = [name for name in names if "\\" in name or ":" in name or name.startswith("/") or ".." in name.split("/")]
+    strange = [name for name in names if _OUTSIDE.search(name)]
     if strange:
         raise DataError(
             path,
@@ -70,7 +72,7 @@ def read_list(path: Path) -> list[Entry]:
         )
     images = [entry.image for entry in entries]
     if len(set(images)) < len(images):
-        twice = sorted({name for name in images if images.count(name) > 1})
+        twice = sorted(name for name, count in Counter(images).items() if count > 1)
         raise DataError(path, f"lists {len(twice)} names twice: {shorten(twice)}", "Keep each name once.")
     if not entries:
         raise DataError(path, "lists no names", "Fill it, or choose another split.")

@@ -45,8 +45,8 @@ class Cityscapes(SegmentationDataset):
     - Content: 5,000 images of 2048 x 1024, day and good weather; train 2,975, val 500, test 1,525.
     - Classes: 19 of 34 ids; the others are ignored (``CITYSCAPES_LABELS``).
     - Layout: ``leftImg8bit/<split>/<city>/*_leftImg8bit.png``,
-      ``gtFine/<split>/<city>/*_gtFine_labelIds.png``, or ``_labelTrainIds.png``. The test split needs and reads no masks: its labels are
-      not public.
+      ``gtFine/<split>/<city>/*_gtFine_labelIds.png``, or ``_labelTrainIds.png``. The test split needs and reads no
+      masks: its labels are not public.
     - Licence: own terms, non-commercial; registration at https://www.cityscapes-dataset.com.
     - Paper: Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understanding, CVPR 2016.
 

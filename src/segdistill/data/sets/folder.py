@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from segdistill.data.base import SegmentationDataset
 from segdistill.data.classes import ERROR, IGNORE, class_table
-from segdistill.data.pairing import Names, choose, find_images, match
+from segdistill.data.pairing import choose, find_images, match
 from segdistill.data.pictures import IdMap
 from segdistill.data.splits import check_shares, drawn, list_file, read_list
 from segdistill.util import ArgumentError, DatasetNotFoundError, shorten
@@ -73,14 +73,17 @@ class Folder(SegmentationDataset):
     ) -> None:
         if not split or Path(split).name != split:
             raise ArgumentError(f"`split` must be the name of a folder; got {split!r}.")
+        words = {"images": images, "masks": masks, "lists": lists, "group": group}
+        words |= {"image_ending": image_ending, "mask_ending": mask_ending}
+        if wrong := [name for name, word in words.items() if not isinstance(word, (str, type(None)))]:
+            raise ArgumentError(f"`{wrong[0]}` must be text; got {words[wrong[0]]!r}. Put quotes around it.")
         if group is not None and shares is None:
             raise ArgumentError("`group` must come with `shares`, whose groups it names; got no `shares`.")
         if shares is not None:
             check_shares(shares, split)
         base = Path(root)
         place = _place(base, split, images, masks, lists, shared=shares is not None)
-        apart = Names.of(place.masks, mask_ending) if mask_ending and place.masks.samefile(place.images) else None
-        found = find_images(place.images, image_ending, apart_from=apart)
+        found = find_images(place.images, image_ending, place.masks, mask_ending)
         picked: dict[str, str | None] = dict.fromkeys(found.paths)
         if place.list is not None:
             picked = choose(found, base, read_list(place.list), place.list)
@@ -104,12 +107,14 @@ class Folder(SegmentationDataset):
 
     def unknown_ids_remedy(self, ids: Sequence[int]) -> str:
         """Most often such an id is void."""
-        zero_one = {*ids} == {255} or (self.labels.num_classes == 2 and len(ids) == 1)
-        binary = f" Masks of 0 and {ids[0]}: `data.options.labels: {{{self.labels.names[0]}: 0, {self.labels.names[1]}: {ids[0]}}}`."
+        binary = ""
+        if self.labels.num_classes == 2 and len(ids) == 1:
+            first, second = self.labels.names
+            binary = f" Masks of two values: `data.options.labels: {{{first}: 0, {second}: {ids[0]}}}`."
         return (
             "Add their class names, or if they mean void, list them in `ignore` "
             f"(in a recipe `data.options.ignore: [{shorten(ids)}]`), or ignore every id without a class "
-            f"(`data.options.others: ignore`).{binary if zero_one else ''}"
+            f"(`data.options.others: ignore`).{binary}"
         )
 
 
@@ -144,8 +149,8 @@ def _place(root: Path, split: str, images: str | None, masks: str | None, lists:
         )
     one, other = pairs[0]
     raise DatasetNotFoundError(
-        f"`{root}` must hold {split}/{one} and {split}/{other}, or {one}/{split} and {other}/{split}; "
-        f"it holds {held}. Rename the folders, choose another root or split, or name them "
+        f"`{root}` must hold {split}/{one} and {split}/{other}, or {one}/{split} and {other}/{split}, or with a list "
+        f"or shares {one} and {other}; it holds {held}. Rename the folders, choose another root or split, or name them "
         "(`data.options: {images: FOLDER, masks: FOLDER}`)."
     )
 
