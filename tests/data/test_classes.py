@@ -82,6 +82,7 @@ def test_the_file_of_cvat_has_colours(tmp_path):
     ("options", "said"),
     [
         ({}, r"`classes` or `labels` must be given, or `.*classes\.txt` exist"),
+        ({"classes": "sky, road"}, r"must be names, as in \[sky, road\], or a file; `.*sky, road` is none"),
         ({"classes": ["object"]}, r"two classes.*got `object` alone\. The background is a class too.*object: 255\}`"),
         ({"classes": ["a", "b"], "ignore": [1]}, "got `a` alone"),
         ({"classes": ["a", None]}, "`classes` must be names; got None.*Put quotes"),

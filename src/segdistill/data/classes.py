@@ -43,6 +43,8 @@ def listing(root: Path, classes: Sequence[str] | Mapping[Any, Any] | str | None)
     if isinstance(classes, Mapping):
         return Listing(_from_mapping(classes))
     if isinstance(classes, str):
+        if not (root / classes).is_file():
+            raise ArgumentError(f"`classes` must be names, as in [sky, road], or a file; `{root / classes}` is none.")
         return _read(root / classes)
     if classes is None:
         found = [root / name for name in CLASS_FILES if (root / name).is_file()]

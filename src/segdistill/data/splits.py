@@ -11,6 +11,7 @@ from segdistill.util import ArgumentError, DataError, DatasetNotFoundError, quot
 REST: Final = "train"
 """The split that gets what the shares of the others leave."""
 
+_WILD: Final = re.compile(r"(\{group\}|\*)")
 _OUTSIDE: Final = re.compile(r"\\|(^|\s)(/|[A-Za-z]:)|(^|[\s/])\.\.($|[\s/])")  # of a name, or of two in one line
 _LISTS: Final = ("{split}.txt", "ImageSets/Segmentation/{split}.txt")
 _SINGLE: Final = "ImageSets/Segmentation/default.txt"  # CVAT's list of a task without subsets
@@ -129,25 +130,37 @@ def _part(key: str, shares: Mapping[str, float], seed: int) -> str:
 
 
 def _groups(names: Sequence[str], group: str) -> dict[str, str]:
-    """The part of every name that stands where the pattern has ``{group}``.
-
-    Not a regular expression, which may take for ever: a few ``*``, each as short as can be.
-    """
-    if group.count("{group}") != 1 or group.count("*") > 3:
+    """The part of every name that stands where the pattern has ``{group}``."""
+    pieces = _WILD.split(group)  # fixed text and wild cards in turn
+    if pieces.count("{group}") != 1 or "" in pieces[2:-1:2]:
         raise ArgumentError(
-            f"`group` must be a pattern of names with {{group}} once and at most three *, such as '{{group}}_*'; "
-            f"got {group!r}."
+            "`group` must be a pattern of names with {group} once, and with text between {group} and any *, such as "
+            f"'{{group}}_*'; got {group!r}."
         )
-    pieces = re.split(r"(\{group\}|\*)", group)
-    lazy = {"{group}": "(.+?)", "*": ".*?"}
-    pattern = re.compile("".join(lazy.get(piece, re.escape(piece)) for piece in pieces))
-    found = {name: pattern.fullmatch(name) for name in names}
-    if strange := [name for name, match in found.items() if match is None]:
+    found = {name: _group_of(name, pieces) for name in names}
+    if strange := [name for name, part in found.items() if part is None]:
         raise ArgumentError(
             f"`group` must fit all {len(names)} names; {group!r} does not fit {len(strange)}: {quote(strange, 4)}. "
             "Names are those of the images without suffix and ending, with their folders."
         )
-    return {name: match[1] for name, match in found.items() if match}
+    return {name: part for name, part in found.items() if part is not None}
+
+
+def _group_of(name: str, pieces: Sequence[str]) -> str | None:
+    """Every wild card takes as little as it can. Not a regular expression, which may take for ever."""
+    if not name.startswith(pieces[0]):
+        return None
+    start, part = len(pieces[0]), None
+    for index in range(1, len(pieces), 2):
+        wild, text = pieces[index], pieces[index + 1]
+        first = start + (wild == "{group}")
+        end = len(name) - len(text) if index + 2 == len(pieces) else name.find(text, first)
+        if end < first or not name.startswith(text, end):
+            return None
+        if wild == "{group}":
+            part = name[start:end]
+        start = end + len(text)
+    return part
 
 
 def _entry(line: str) -> Entry:
