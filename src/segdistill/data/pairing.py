@@ -84,7 +84,7 @@ def find_images(folder: Path, ending: str | None, masks: Path, mask_ending: str 
         )
     images = Names.of(folder, ending or "", without=masks)
     if mask_ending is not None and folder.samefile(masks):
-        taken = {*_masks(folder, mask_ending, folder).paths.values()}
+        taken = {*_masks(folder, mask_ending, folder, ()).paths.values()}
         images = images._replace(paths={key: path for key, path in images.paths.items() if path not in taken})
     if not images.paths:
         held = shorten(sorted({path.suffix or path.name for path in folder.iterdir() if path.name[0] != "."}))
@@ -123,11 +123,11 @@ def find_masks(images: Names, folder: Path, keys: Sequence[str], ending: str | N
     Raises:
         DataError: If no ending, or more than one, pairs the images.
     """
-    masks = _masks(folder, ending or "", images.folder)
+    masks = _masks(folder, ending or "", images.folder, keys)
     if any(key in masks.paths for key in keys):
         return masks, {key: key for key in keys}
     if ending is not None:
-        raise _unpaired(folder, keys, _masks(folder, "", images.folder))
+        raise _unpaired(folder, keys, _masks(folder, "", images.folder, keys))
     found = find_endings(keys, masks.paths.keys())
     if len(found) == 1:
         (cut, rest) = found[0]
@@ -143,9 +143,11 @@ def find_masks(images: Names, folder: Path, keys: Sequence[str], ending: str | N
     raise _unpaired(folder, keys, masks)
 
 
-def _masks(folder: Path, ending: str, images: Path) -> Names:
-    """The masks of a folder, also those of formats that are not read: a sentence says so later."""
+def _masks(folder: Path, ending: str, images: Path, keys: Sequence[str]) -> Names:
+    """The masks of a folder, where one is missing also those of formats that are not read: a sentence says so later."""
     masks = Names.of(folder, ending, without=images)
+    if all(key in masks.paths for key in keys):
+        return masks
     return masks._replace(paths=Names.of(folder, ending, suffixes=_FOREIGN, without=images).paths | masks.paths)
 
 
