@@ -55,7 +55,7 @@ def test_a_gif_is_named_even_where_the_suffix_lies(tmp_path):
 def test_a_damaged_file_is_not_to_be_converted(tmp_path):
     path = tmp_path / "mask.png"
     path.write_bytes(b"\x89PNG and no more")
-    with pytest.raises(DataError, match=r"\(damaged PNG\)\. Replace it"):
+    with pytest.raises(DataError, match=r"\(damaged or unusual PNG\)\. Replace it"):
         read_mask(path)
 
 
@@ -126,7 +126,8 @@ def test_colour_images_with_16_bits_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("channels", "bits", "said"), [(4, 8, "5 channels"), (6, 8, "6 channels"), (3, 16, "it has 16")]
+    ("channels", "bits", "said"),
+    [(4, 8, "5 channels"), (6, 8, "6 channels"), (9, 8, "9 channels"), (3, 16, "it has 16")],
 )
 def test_images_with_further_channels_are_refused(tmp_path, channels, bits, said):
     write_tiff(tmp_path / "image.tif", channels, bits)

@@ -71,8 +71,9 @@ def read_mask(path: Path | str) -> IdMap:
     ids = np.array(picture)
     if ids.ndim != 2 or ids.dtype.kind == "f":
         has = "an alpha channel" if "A" in picture.getbands() else f"the mode {picture.mode}"
-        colors = picture.convert("RGB").getcolors(_MOST_COLORS) if picture.mode in ("RGB", "RGBA", "LA") else None
-        found = f": {[[*color] for _, color in sorted(colors) if isinstance(color, tuple)][::-1]}" if colors else ""
+        counted = picture.convert("RGB").getcolors(_MOST_COLORS) if picture.mode in ("RGB", "RGBA") else None
+        colors = sorted([*color] for _, color in counted or () if isinstance(color, tuple))
+        found = f": {colors}" if len(colors) > 1 else ""
         raise DataError(
             path,
             f"must have one channel of class ids; it has {has}",
@@ -125,12 +126,12 @@ def size_of(path: Path | str) -> tuple[int, int]:
 def _decode(path: Path, formats: tuple[str, ...], kind: str, *, deep: bool = True) -> Image.Image:
     """Read and fully decode a picture, unless it is too ``deep``; every way to fail becomes a ``DataError``."""
     _raise_bound()
-    content = b""
+    content, bits, channels = b"", 8, 3
     try:
         # From memory, since Pillow leaves a file open when decoding fails.
         content = path.read_bytes()
         if not deep:
-            _refuse_deep(path, *depth_of(content))
+            bits, channels = depth_of(content)
         picture = Image.open(io.BytesIO(content), formats=formats)
         picture.load()
     except FileNotFoundError:
@@ -143,10 +144,12 @@ def _decode(path: Path, formats: tuple[str, ...], kind: str, *, deep: bool = Tru
             f"Cut it into tiles, or allow more with the environment variable {PIXELS_SWITCH}=NUMBER.",
         ) from None
     except UnidentifiedImageError:
+        _refuse_deep(path, bits, channels)
         reason = _foreign(path, format_of(content), formats, kind)
     except (OSError, SyntaxError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     else:
+        _refuse_deep(path, bits, channels)
         return picture
     raise DataError(
         path, f"cannot be decoded as {kind} ({reason})", f"Replace it by an undamaged {' or '.join(formats)} file."
@@ -158,7 +161,7 @@ def _foreign(path: Path, found: str, formats: tuple[str, ...], kind: str) -> str
     if not found:
         return "unknown format"
     if found.upper() in formats:
-        return f"damaged {found}"
+        return f"damaged or unusual {found}"
     lossy = ", whose compression alters ids" if found in ("JPEG", "WebP") else ""
     kept = "which keeps every id; start from the original, not from this file" if lossy else "which keeps every pixel"
     raise DataError(path, f"cannot be decoded as {kind}: it is a {found} file{lossy}", f"Save it as PNG, {kept}.")

@@ -47,7 +47,8 @@ def test_ignored_ids(tmp_path):
 def test_ids_beyond_the_class_list(tmp_path):
     make_folder(tmp_path, num_classes=5)
     with pytest.raises(
-        DataError, match=r"scene0\.png.*3, 4 \(allowed: 0-2, 255\), in 384 of 960 .*`ignore` .*: \[3, 4\]`"
+        DataError,
+        match=r"scene0\.png.*3, 4 \(allowed: 0-2, 255\), in 384 of 960 .* void, set `data\.options\.ignore: \[3, 4\]`",
     ):
         Folder(tmp_path, classes=["a", "b", "c"]).load(0)
 

@@ -112,9 +112,9 @@ class Folder(SegmentationDataset):
             first, second = self.labels.names
             binary = f" Masks of two values: `data.options.labels: {{{first}: 0, {second}: {ids[0]}}}`."
         return (
-            "Add their class names, or if they mean void, list them in `ignore` "
-            f"(in a recipe `data.options.ignore: [{shorten(ids)}]`), or ignore every id without a class "
-            f"(`data.options.others: ignore`).{binary}"
+            f"If {'it means' if len(ids) == 1 else 'they mean'} void, set `data.options.ignore: [{shorten(ids)}]`; "
+            "otherwise add a class, or leave out every id without one: `data.options.others: ignore`."
+            f"{binary}"
         )
 
 
