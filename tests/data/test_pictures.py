@@ -6,6 +6,7 @@ import torch
 from PIL import Image, features
 from tests.data.fakes import truncate, write_deep_png, write_image, write_tiff
 
+from segdistill.data.headers import depth_of
 from segdistill.data.pictures import IMAGE_FORMATS, IMAGE_SUFFIXES, PIXELS_SWITCH, read_image, read_mask, size_of
 from segdistill.util import DataError
 
@@ -127,12 +128,19 @@ def test_colour_images_with_16_bits_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("channels", "bits", "said"),
-    [(4, 8, "5 channels"), (6, 8, "6 channels"), (9, 8, "9 channels"), (3, 16, "it has 16")],
+    [(4, 8, "has 4, 1 of"), (6, 8, "has 6, 3 of"), (9, 8, "has 9, 6 of"), (3, 16, "it has 16")],
 )
 def test_images_with_further_channels_are_refused(tmp_path, channels, bits, said):
     write_tiff(tmp_path / "image.tif", channels, bits)
     with pytest.raises(DataError, match=said):
         read_image(tmp_path / "image.tif")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_the_channels_of_plain_tiffs(tmp_path, mode):
+    Image.new("RGB", (2, 3), (255, 255, 255)).convert(mode).save(tmp_path / "image.tif")
+    assert (read_image(tmp_path / "image.tif") == 255).all()
+    assert depth_of((tmp_path / "image.tif").read_bytes())[2] == 0
 
 
 def test_a_plain_tiff_is_read(tmp_path):

@@ -20,7 +20,8 @@ _SIGNATURES: Final = (
     (b"version https://git-lfs", "Git LFS pointer"),
 )
 _TIFF: Final = (b"II*\x00", b"MM\x00*")
-_BITS, _SAMPLES, _EXTRA = 258, 277, 338  # tags of TIFF
+_BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA = 258, 262, 277, 338  # tags of TIFF
+_COLORS: Final = {2: 3, 5: 4, 6: 3, 8: 3}  # channels of RGB, CMYK, YCbCr and Lab; grey and palettes have one
 
 
 def format_of(content: bytes) -> str:
@@ -38,18 +39,18 @@ def format_of(content: bytes) -> str:
     return next((name for start, name in _SIGNATURES if content.startswith(start)), "")
 
 
-def depth_of(content: bytes) -> tuple[int, int]:
-    """Bits a channel and channels of a PNG or TIFF, which may have more than Pillow keeps; (8, 3) for any other.
+def depth_of(content: bytes) -> tuple[int, int, int]:
+    """Bits a channel, channels, and how many of these are neither colour nor alpha, of a PNG or TIFF.
 
-    A fourth channel that a TIFF does not declare as alpha counts as a fifth: it is more than a colour.
+    Pillow keeps 8 bits and the channels that it knows. Other formats have no more: (8, 3, 0).
 
     Args:
         content: The file.
     """
     if content.startswith(b"\x89PNG") and len(content) > 25:
-        return content[24], 3
+        return content[24], 3, 0
     if content[:4] not in _TIFF:
-        return 8, 3
+        return 8, 3, 0
     try:
         tags = ImageFileDirectory_v2(content[:8])
         stream = io.BytesIO(content)
@@ -57,8 +58,8 @@ def depth_of(content: bytes) -> tuple[int, int]:
         tags.load(stream)
         samples = int(tags.get(_SAMPLES, 1))
         bits = max(map(int, tags.get(_BITS, (1,))))
-        extra = tuple(map(int, tags.get(_EXTRA, ())))
+        alphas = sum(int(kind) in (1, 2) for kind in tags.get(_EXTRA, ()))
+        colors = _COLORS.get(int(tags.get(_PHOTOMETRIC, 1)), 1)
     except Exception:  # whatever a damaged directory raises; decoding says what is wrong
-        return 8, 3
-    undeclared = any(kind not in (1, 2) for kind in extra)
-    return bits, max(samples, 5) if undeclared else samples
+        return 8, 3, 0
+    return bits, samples, max(0, samples - colors - min(alphas, 1))

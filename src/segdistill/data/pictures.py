@@ -126,12 +126,12 @@ def size_of(path: Path | str) -> tuple[int, int]:
 def _decode(path: Path, formats: tuple[str, ...], kind: str, *, deep: bool = True) -> Image.Image:
     """Read and fully decode a picture, unless it is too ``deep``; every way to fail becomes a ``DataError``."""
     _raise_bound()
-    content, bits, channels = b"", 8, 3
+    content, depth = b"", (8, 3, 0)
     try:
         # From memory, since Pillow leaves a file open when decoding fails.
         content = path.read_bytes()
         if not deep:
-            bits, channels = depth_of(content)
+            depth = depth_of(content)
         picture = Image.open(io.BytesIO(content), formats=formats)
         picture.load()
     except FileNotFoundError:
@@ -144,12 +144,12 @@ def _decode(path: Path, formats: tuple[str, ...], kind: str, *, deep: bool = Tru
             f"Cut it into tiles, or allow more with the environment variable {PIXELS_SWITCH}=NUMBER.",
         ) from None
     except UnidentifiedImageError:
-        _refuse_deep(path, bits, channels)
+        _refuse_deep(path, *depth)
         reason = _foreign(path, format_of(content), formats, kind)
     except (OSError, SyntaxError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     else:
-        _refuse_deep(path, bits, channels)
+        _refuse_deep(path, *depth)
         return picture
     raise DataError(
         path, f"cannot be decoded as {kind} ({reason})", f"Replace it by an undamaged {' or '.join(formats)} file."
@@ -167,7 +167,7 @@ def _foreign(path: Path, found: str, formats: tuple[str, ...], kind: str) -> str
     raise DataError(path, f"cannot be decoded as {kind}: it is a {found} file{lossy}", f"Save it as PNG, {kept}.")
 
 
-def _refuse_deep(path: Path, bits: int, channels: int) -> None:
+def _refuse_deep(path: Path, bits: int, channels: int, further: int) -> None:
     """Pillow would cut such an image to 8 bits and to the channels it knows, and say nothing."""
     if bits > 8:
         raise DataError(
@@ -175,10 +175,11 @@ def _refuse_deep(path: Path, bits: int, channels: int) -> None:
             f"must have 8 bits per channel; it has {bits}",
             "Convert it to 8 bits per channel, all files with the same scale: nothing is cut in silence.",
         )
-    if channels > 4:
+    if further:
         raise DataError(
             path,
-            f"must have the channels red, green and blue, or grey; it has {channels} channels",
+            f"must have the channels red, green and blue, or grey; it has {channels}, {further} of them neither colour "
+            "nor alpha",
             "Save three of them as an RGB image: further channels are not read yet, and none is dropped in silence.",
         )
 

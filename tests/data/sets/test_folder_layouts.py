@@ -106,6 +106,17 @@ def test_images_and_masks_in_one_folder(tmp_path):
     assert {(image.suffix, mask.suffix) for image, mask in dataset.samples} == {(".jpg", ".png")}
 
 
+def test_an_export_of_roboflow(tmp_path):
+    make_flat(tmp_path, images="train", masks="train", mask_ending="_mask")
+    (tmp_path / "classes.txt").unlink()
+    (tmp_path / "train/_classes.csv").write_text("Pixel Value, Class\n0, background\n1, a\n2, b\n")
+    options = {"images": "{split}", "masks": "{split}", "mask_ending": "_mask", "classes": "train/_classes.csv"}
+    dataset = Folder(tmp_path, **options)
+    assert dataset.labels.names == ("background", "a", "b")
+    assert len(dataset) == 6
+    assert scan(dataset).faults == []
+
+
 def test_masks_below_the_folder_of_images(tmp_path):
     make_flat(tmp_path, images=".", masks="masks", lists=True)
     assert len(Folder(tmp_path, images=".")) == 4
