@@ -5,6 +5,7 @@ masks.
 """
 
 import io
+import os
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -14,9 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision import tv_tensors
 
-from segdistill.util import DataError
+from segdistill.data.headers import depth_of, format_of
+from segdistill.labels import LARGEST_ID
+from segdistill.util import DataError, shorten
 
 ByteMap: TypeAlias = NDArray[np.uint8]
+IdMap: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
 IMAGE_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 """Pillow's names. No others: for some it would start programs."""
@@ -26,6 +30,11 @@ IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tif
 
 MASK_FORMATS: Final = ("PNG", "BMP", "TIFF")
 """Those that keep every pixel as it is."""
+
+_MOST_COLORS: Final = 64  # of a mask: more are a photograph
+
+PIXELS_SWITCH: Final = "SEGDISTILL_MAX_PIXELS"
+"""The environment variable that raises Pillow's bound on the pixels of a picture; workers inherit it."""
 
 
 def read_image(path: Path | str) -> tv_tensors.Image:
@@ -38,48 +47,75 @@ def read_image(path: Path | str) -> tv_tensors.Image:
         (3, H, W), uint8: a view of (H, W, 3) in memory, which resizes several times faster than planes do.
 
     Raises:
-        DataError: If the file is missing, cannot be decoded, or has more than 8 bits per channel.
+        DataError: If the file is missing, cannot be decoded, or has more than 8 bits per channel or further channels.
     """
-    picture = _decode(Path(path), IMAGE_FORMATS, "image")
-    if picture.mode.startswith(("I", "F")):
-        raise DataError(
-            path,
-            f"must have 8 bits per channel; it has the mode {picture.mode}",
-            "Convert the image to 8 bits per channel.",
-        )
+    picture = _decode(Path(path), IMAGE_FORMATS, "image", deep=False)
     ImageOps.exif_transpose(picture, in_place=True)
     rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
     return tv_tensors.Image(torch.from_numpy(np.array(rgb)).permute(2, 0, 1))
 
 
-def read_mask(path: Path | str) -> ByteMap:
+def read_mask(path: Path | str) -> IdMap:
     """Read a one-channel mask as stored: grey values, or the indices (not the colours) of a palette.
 
     Args:
         path: A PNG, BMP or TIFF file; not JPEG, whose compression alters labels.
 
     Returns:
-        (H, W), uint8 ids.
+        (H, W) ids: uint8 where they fit, else uint16.
 
     Raises:
-        DataError: If the file is missing, cannot be decoded, has several channels or ids above 255.
+        DataError: If the file is missing, cannot be decoded, has several channels, or values that are no ids.
     """
     picture = _decode(Path(path), MASK_FORMATS, "mask")
     ids = np.array(picture)
     if ids.ndim != 2 or ids.dtype.kind == "f":
+        has = "an alpha channel" if "A" in picture.getbands() else f"the mode {picture.mode}"
+        counted = picture.convert("RGB").getcolors(_MOST_COLORS) if picture.mode in ("RGB", "RGBA") else None
+        colors = sorted([*color] for _, color in counted or () if isinstance(color, tuple))
+        found = f": {colors}" if len(colors) > 1 else ""
         raise DataError(
             path,
-            f"must have one channel of class ids; it has the mode {picture.mode}",
-            "Save it as an 8-bit grey or palette PNG; a `folder` data set also converts RGB by its `colors`.",
+            f"must have one channel of class ids; it has {has}",
+            "Save it as a grey or palette PNG of ids, without transparency. If its colours mean classes, give a "
+            f"`folder` data set that of every class (`data.options.colors{found}`).",
         )
-    if ids.dtype not in (np.uint8, np.bool_) and (ids.min() < 0 or ids.max() > 255):
-        worst = ids.max() if ids.max() > 255 else ids.min()
-        raise DataError(path, f"must hold ids from 0 to 255; it holds {worst}", "Save the mask with 8 bits per pixel.")
-    return ids.astype(np.uint8)
+    if ids.dtype in (np.uint8, np.bool_):
+        return ids.astype(np.uint8)
+    wrong = (ids < 0) | (ids > LARGEST_ID)
+    if wrong.any():
+        raise DataError(
+            path,
+            f"must hold ids from 0 to {LARGEST_ID}; {np.count_nonzero(wrong):,} of its {wrong.size:,} pixels hold "
+            f"others: {shorten(np.unique(ids[wrong]).tolist())}",
+            "Save the mask again with ids in this range; write one for pixels without a class, such as 255, and name "
+            "it (`data.options.ignore: [255]`).",
+        )
+    return ids.astype(np.uint8) if ids.max(initial=0) <= 255 else ids.astype(np.uint16)
+
+
+def read_colors(path: Path | str) -> ByteMap:
+    """Read a mask whose colours mean classes.
+
+    Returns:
+        (H, W, 3), uint8.
+
+    Raises:
+        DataError: If the file is missing, cannot be decoded, has more than 8 bits per channel, or is transparent.
+    """
+    picture = _decode(Path(path), MASK_FORMATS, "mask", deep=False)
+    if "A" in picture.getbands() and picture.getchannel("A").getextrema() != (255, 255):
+        raise DataError(
+            path,
+            "has pixels that are transparent, so that their colour says nothing sure",
+            "Save the mask without transparency, each pixel in the colour of its class.",
+        )
+    return np.array(picture.convert("RGB"))
 
 
 def size_of(path: Path | str) -> tuple[int, int]:
     """Height and width by the header of a picture, as stored; nothing is decoded. (0, 0) if it cannot be read."""
+    _raise_bound()
     try:
         with Image.open(path, formats=IMAGE_FORMATS) as picture:
             return picture.height, picture.width
@@ -87,20 +123,68 @@ def size_of(path: Path | str) -> tuple[int, int]:
         return 0, 0
 
 
-def _decode(path: Path, formats: tuple[str, ...], kind: str) -> Image.Image:
-    """Read and fully decode a picture; every way to fail becomes a ``DataError``."""
+def _decode(path: Path, formats: tuple[str, ...], kind: str, *, deep: bool = True) -> Image.Image:
+    """Read and fully decode a picture, unless it is too ``deep``; every way to fail becomes a ``DataError``."""
+    _raise_bound()
+    content, depth = b"", (8, 3, 0)
     try:
         # From memory, since Pillow leaves a file open when decoding fails.
-        picture = Image.open(io.BytesIO(path.read_bytes()), formats=formats)
+        content = path.read_bytes()
+        if not deep:
+            depth = depth_of(content)
+        picture = Image.open(io.BytesIO(content), formats=formats)
         picture.load()
     except FileNotFoundError:
         raise DataError(path, "does not exist", f"Restore this {kind}, or leave out what names it.") from None
+    except Image.DecompressionBombError:
+        raise DataError(
+            path,
+            f"cannot be decoded as {kind}: it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, the most "
+            "that are read unasked",
+            f"Cut it into tiles, or allow more with the environment variable {PIXELS_SWITCH}=NUMBER.",
+        ) from None
     except UnidentifiedImageError:
-        reason = "unknown format"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        _refuse_deep(path, *depth)
+        reason = _foreign(path, format_of(content), formats, kind)
+    except (OSError, SyntaxError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     else:
+        _refuse_deep(path, *depth)
         return picture
     raise DataError(
         path, f"cannot be decoded as {kind} ({reason})", f"Replace it by an undamaged {' or '.join(formats)} file."
     )
+
+
+def _foreign(path: Path, found: str, formats: tuple[str, ...], kind: str) -> str:
+    """Why a file of no format that is read is refused; raises where the remedy is to convert it."""
+    if not found:
+        return "unknown format"
+    if found.upper() in formats:
+        return f"damaged or unusual {found}"
+    lossy = ", whose compression alters ids" if found in ("JPEG", "WebP") else ""
+    kept = "which keeps every id; start from the original, not from this file" if lossy else "which keeps every pixel"
+    raise DataError(path, f"cannot be decoded as {kind}: it is a {found} file{lossy}", f"Save it as PNG, {kept}.")
+
+
+def _refuse_deep(path: Path, bits: int, channels: int, further: int) -> None:
+    """Pillow would cut such an image to 8 bits and to the channels it knows, and say nothing."""
+    if bits > 8:
+        raise DataError(
+            path,
+            f"must have 8 bits per channel; it has {bits}",
+            "Convert it to 8 bits per channel, all files with the same scale: nothing is cut in silence.",
+        )
+    if further:
+        raise DataError(
+            path,
+            f"must have the channels red, green and blue, or grey; it has {channels}, {further} of them neither colour "
+            "nor alpha",
+            "Save three of them as an RGB image: further channels are not read yet, and none is dropped in silence.",
+        )
+
+
+def _raise_bound() -> None:
+    switch = os.environ.get(PIXELS_SWITCH, "")
+    if switch.isdecimal():
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, int(switch))
