@@ -24,7 +24,7 @@ def build_student(model: ModelConfig, labels: LabelTable) -> Network:
         pretrained=model.pretrained,
         options=model.options,
     )
-    network.labels = labels
+    network.labels, network.role = labels, "student"
     return network if model.features is None else network.reading(model.features)
 
 
