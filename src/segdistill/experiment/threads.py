@@ -2,7 +2,7 @@
 
 torch takes all cores. Small networks gain little by that, and when another process wants a core, the threads wait for
 each other at the end of every layer: on two cores, steps beside one busy process took four to ten times as long
-(docs/performance.md). So a run takes a thread more only for so much work a layer. The choice needs no clock: the number of
+(docs/threads.md). So a run takes a thread more only for so much work a layer. The choice needs no clock: the number of
 threads changes the last bits of a result, so equal runs on one machine must choose alike, and a resumed run goes on
 with what it had.
 """

@@ -40,7 +40,7 @@ class Folder(SegmentationDataset):
         images: Folder of the images, from the root or absolute; ``{split}`` stands for the split.
         masks: Folder of the masks, likewise.
         image_ending: What names of images have after the part that image and mask share: ``_image`` or ``_image.png``.
-        mask_ending: Likewise of masks; default found.
+        mask_ending: What names of masks have after it: ``_mask``. Default: found, where exactly one ending pairs all images.
         lists: File of names, from the root; ``{split}`` stands for the split.
         shares: Part of 1 of every split but train: one pair of folders, or one list, is split by name.
         split_seed: Draws other shares.
