@@ -58,8 +58,10 @@ def measure(name: str, cores: int) -> dict[str, Any]:
     for busy in (0, 1):
         others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
         try:
-            for threads in sorted({1, cores}):
-                rows.append({"busy": busy, "threads": threads, "ms": round(step_ms(network, image, threads), 1)})
+            rows += [
+                {"busy": busy, "threads": threads, "ms": round(step_ms(network, image, threads), 1)}
+                for threads in sorted({1, cores})
+            ]
         finally:
             for other in others:
                 other.kill()
