@@ -138,7 +138,7 @@ def test_a_changed_bit_is_found(good, place):
     content = bytearray(path.read_bytes())
     content[int(place * len(content))] ^= 4
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="is damaged|not a readable checkpoint"):
+    with pytest.raises(CheckpointError, match=r"is damaged|not a readable checkpoint"):
         checkpoint.load(path)
 
 

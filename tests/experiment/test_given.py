@@ -66,7 +66,7 @@ def test_a_student_of_other_classes_and_a_teacher_without_terms_are_refused(tmp_
 def test_a_module_of_my_own_code_is_trained_saved_and_loaded(tmp_path):
     student = nn.Sequential(nn.Conv2d(3, 8, 3, stride=4, padding=1), nn.ReLU(), nn.Conv2d(8, 9, 1))
     trained = sd.train("demo_student", student, overrides=TINY, out=tmp_path / "run")
-    with pytest.raises(sd.SegdistillError, match="somebody's own code.*student=module"):
+    with pytest.raises(sd.SegdistillError, match=r"somebody's own code.*student=module"):
         sd.load(trained.folder)
     fresh = nn.Sequential(nn.Conv2d(3, 8, 3, stride=4, padding=1), nn.ReLU(), nn.Conv2d(8, 9, 1))
     predictor = sd.load(trained.folder, student=fresh)

@@ -13,7 +13,8 @@ from segdistill.util import RecipeError
 
 TINY = [
     "data.options={num_images: 4, num_train: 4, size: [32, 48]}", "data.crop_size=[32,48]", "data.batch_size=2",
-    "data.num_workers=0", "model.name=deeplabv3_mobilenetv2_035", "model.options.backbone=null", "model.options.output_stride=16",
+    "data.num_workers=0", "model.name=deeplabv3_mobilenetv2_035", "model.options={}",
+    "model.options.output_stride=16",
     "train.iterations=1", "train.device=cpu",
 ]  # fmt: skip
 

@@ -21,7 +21,8 @@ from segdistill.recipe.load import load_recipe
 TINY = [
     "data.options.size=[32,48]", "data.options.num_images=7", "data.options.num_train=7",
     "data.crop_size=[32,48]", "data.batch_size=4",
-    "model.name=deeplabv3_mobilenetv2_035", "model.options.backbone=null", "model.options.output_stride=16", "train.gallery=2",
+    "model.name=deeplabv3_mobilenetv2_035", "model.options={}",
+    "model.options.output_stride=16", "train.gallery=2",
     "train.log_every=1", "train.device=cpu",
 ]  # fmt: skip
 AF_DCD = ["terms.af_dcd.groups=8", "terms.af_dcd.pool_size=1", "terms.af_dcd.patch_size=[1,2]"]

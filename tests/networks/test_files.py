@@ -69,7 +69,7 @@ def test_a_changed_bit_is_found(tmp_path, network, place):
     content = bytearray(path.read_bytes())
     content[int(place * len(content))] ^= 1
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match="is damaged|whole safetensors file"):
+    with pytest.raises(WeightsError, match=r"is damaged|whole safetensors file"):
         read_network(path)
 
 
@@ -77,11 +77,11 @@ def test_a_network_of_your_own_code_is_saved_and_needs_its_module_again(tmp_path
     path = tmp_path / "student.safetensors"
     module = torch.nn.Conv2d(3, 2, 1)
     save_network(path, Network(module, labels=LABELS))
-    with pytest.raises(WeightsError, match="somebody's own code.*student=module"):
+    with pytest.raises(WeightsError, match=r"somebody's own code.*student=module"):
         read_network(path)
     again, _ = read_network(path, torch.nn.Conv2d(3, 2, 1))
     assert torch.equal(again.module.weight, module.weight)
-    with pytest.raises(WeightsError, match="lacks `bias`|has the unknown `bias`"):
+    with pytest.raises(WeightsError, match=r"lacks `bias`|has the unknown `bias`"):
         read_network(path, torch.nn.Conv2d(3, 2, 1, bias=False))
 
 
@@ -154,7 +154,7 @@ def test_files_that_are_missing_cut_or_pickled(tmp_path, network):
         read_network(path)
     save_network(path, network)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="whole safetensors file|is damaged"):
+    with pytest.raises(ValueError, match=r"whole safetensors file|is damaged"):
         read_network(path)
     torch.save({}, tmp_path / "student.pt")
     with pytest.raises(ValueError, match="pickles are not read"):

@@ -63,7 +63,7 @@ def test_load_says_what_it_found_instead(tmp_path, save_network):
     with pytest.raises(RunError, match=r"must be a run folder or a student\.safetensors; .* Is the run complete"):
         load(tmp_path)
     (tmp_path / "x.safetensors").write_bytes(save_network().read_bytes()[:1000])
-    with pytest.raises(ValueError, match="must be a whole safetensors file|is damaged"):
+    with pytest.raises(ValueError, match=r"must be a whole safetensors file|is damaged"):
         load(tmp_path / "x.safetensors")
     save_file(load_file(save_network()), tmp_path / "bare.safetensors")
     with pytest.raises(ValueError, match="must be a network saved by segdistill"):
@@ -72,7 +72,7 @@ def test_load_says_what_it_found_instead(tmp_path, save_network):
 
 @pytest.mark.parametrize("name", ["x.pth", "x.pth.tar", "x.pt"])
 def test_the_authors_files_need_a_name_and_classes(tmp_path, name):
-    with pytest.raises(ValueError, match="does not say which network it is. Give its source and name"):
+    with pytest.raises(ValueError, match=r"does not say which network it is. Give its source and name"):
         load_predictor(tmp_path / name)
     torch.save({"x": torch.zeros(1)}, tmp_path / name)
     with pytest.raises(ValueError, match="deeplabv3_resnet18"):

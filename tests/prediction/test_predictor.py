@@ -230,7 +230,7 @@ def test_floats_beyond_one_are_refused(top):
 
 @pytest.mark.parametrize("image", [["a.png", "b.png"], None, 3])
 def test_several_images_at_once_are_refused_in_words(image):
-    with pytest.raises(ImageError, match="must be one image.*Call the predictor once for each image"):
+    with pytest.raises(ImageError, match=r"must be one image.*Call the predictor once for each image"):
         predictor()(image)
 
 

@@ -41,10 +41,12 @@ def build_sources(recipe: Recipe) -> list[Source]:
 
 
 def open_source(source: Source, data: DataConfig) -> SegmentationDataset:
+    """The samples of a source, read from the recipe's cache if it has one."""
     return source.dataset if data.cache is None else Prepared(source, data.cache)
 
 
 def unlabelled_source(root: str) -> Source:
+    """Images without labels, as part of the training set."""
     return Source("images", {}, DATASETS["images"](root, "train"))
 
 

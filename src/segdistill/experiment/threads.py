@@ -60,8 +60,8 @@ def chosen_threads(recipe: Recipe, built: Built, device: torch.device, earlier: 
 def work_per_layer(recipe: Recipe, built: Built) -> float:
     """Floating-point operations of a training step's micro-batch, divided by the number of layers that multiply.
 
-    Counted in a forward pass over one crop. A student's backward pass takes twice as many; a teacher has none. Losses are
-    left out: their layers are as large as the largest.
+    Counted in a forward pass over one crop. A student's backward pass takes twice as many; a teacher has none.
+    Losses are left out: their layers are as large as the largest.
     """
     networks = [built.distiller.network, *([] if built.teacher is None else [built.teacher])]
     image = torch.zeros(1, 3, *recipe.data.crop_size)

@@ -38,9 +38,9 @@ class Folder(SegmentationDataset):
         others: What becomes of ids without a class: ``"error"``, ``"ignore"``, or the class of ``labels`` that gets the
             listed names that it leaves out.
         images: Folder of the images, from the root or absolute; ``{split}`` stands for the split.
-        masks: Folder of the masks, likewise.
+        masks: Folder of the masks; found in the same way.
         image_ending: What names of images have after the part that image and mask share: ``_image`` or ``_image.png``.
-        mask_ending: What names of masks have after it: ``_mask``. Default: found, where exactly one ending pairs all images.
+        mask_ending: What names of masks have after it: ``_mask``. Default: found, where one ending alone pairs all.
         lists: File of names, from the root; ``{split}`` stands for the split.
         shares: Part of 1 of every split but train: one pair of folders, or one list, is split by name.
         split_seed: Draws other shares.

@@ -14,9 +14,9 @@ STAGES = ("layer1", "layer2", "layer3", "layer4")
 class Segmenter(nn.Module):
     """A segmentation module that names its features.
 
-    It takes a normalised image (B, 3, H, W) of any size and returns ``SegOutput``: logits at the output stride, auxiliary logits where there is an auxiliary
-    head (in training and in evaluation alike), and the maps ``layer1`` to ``layer4`` of the backbone and
-    ``head``, which the classifier reads.
+    It takes a normalised image (B, 3, H, W) of any size and returns ``SegOutput``: logits at the output stride,
+    auxiliary logits where there is an auxiliary head (in training and in evaluation alike), and the maps ``layer1`` to
+    ``layer4`` of the backbone and ``head``, which the classifier reads.
 
     Args:
         backbone: A timm network made with ``features_only=True`` that returns four maps.
