@@ -5,6 +5,7 @@ masks.
 """
 
 import io
+import threading
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -28,19 +29,20 @@ MASK_FORMATS: Final = ("PNG", "BMP", "TIFF")
 """Those that keep every pixel as it is."""
 
 
-def read_image(path: Path | str) -> tv_tensors.Image:
+def read_image(path: Path | str, max_pixels: int | None = None) -> tv_tensors.Image:
     """Read a picture as RGB, turned upright as its EXIF orientation says.
 
     Args:
         path: A JPEG, PNG, WebP, BMP or TIFF file. Alpha is dropped, grey is repeated.
+        max_pixels: Larger ones are refused unread; None for the limit of Pillow, 178,956,970.
 
     Returns:
         (3, H, W), uint8: a view of (H, W, 3) in memory, which resizes several times faster than planes do.
 
     Raises:
-        DataError: If the file is missing, cannot be decoded, or has more than 8 bits per channel.
+        DataError: If the file is missing, cannot be decoded, is too large, or has more than 8 bits per channel.
     """
-    picture = _decode(Path(path), IMAGE_FORMATS, "image")
+    picture = _decode(Path(path), IMAGE_FORMATS, "image", max_pixels)
     if picture.mode.startswith(("I", "F")):
         raise DataError(
             path,
@@ -81,23 +83,53 @@ def read_mask(path: Path | str) -> ByteMap:
 def size_of(path: Path | str) -> tuple[int, int]:
     """Height and width by the header of a picture, as stored; nothing is decoded. (0, 0) if it cannot be read."""
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as picture:
+        with _open(path, IMAGE_FORMATS) as picture:
             return picture.height, picture.width
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError):
         return 0, 0
 
 
-def _decode(path: Path, formats: tuple[str, ...], kind: str) -> Image.Image:
+_UNGUARDED = threading.Lock()
+
+
+def _open(source: Path | str | io.BytesIO, formats: tuple[str, ...]) -> Image.Image:
+    """Read the header of a picture of any size; who decodes it looks at the size first."""
+    with _UNGUARDED:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(source, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _check_size(path: Path, picture: Image.Image, kind: str, max_pixels: int | None) -> None:
+    """Pillow's guard against files that are small on disk and fill the memory, with a limit that can be raised."""
+    guard = Image.MAX_IMAGE_PIXELS
+    limit = max_pixels if max_pixels is not None else None if guard is None else 2 * guard
+    pixels = picture.width * picture.height
+    if limit is not None and pixels > limit:
+        raise DataError(
+            path,
+            f"has {picture.width} x {picture.height} = {pixels} pixels, which is above the limit of {limit}",
+            f"If you trust the {kind}, raise the limit (`segdistill predict --max-pixels {pixels}`, in Python "
+            f"`max_pixels={pixels}`), or cut it into tiles.",
+        )
+
+
+def _decode(path: Path, formats: tuple[str, ...], kind: str, max_pixels: int | None = None) -> Image.Image:
     """Read and fully decode a picture; every way to fail becomes a ``DataError``."""
     try:
         # From memory, since Pillow leaves a file open when decoding fails.
-        picture = Image.open(io.BytesIO(path.read_bytes()), formats=formats)
+        picture = _open(io.BytesIO(path.read_bytes()), formats)
+        _check_size(path, picture, kind, max_pixels)
         picture.load()
     except FileNotFoundError:
         raise DataError(path, "does not exist", f"Restore this {kind}, or leave out what names it.") from None
     except UnidentifiedImageError:
         reason = "unknown format"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DataError:
+        raise
+    except (OSError, SyntaxError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     else:
         return picture
