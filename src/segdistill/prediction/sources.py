@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segdistill.data import IMAGE_SUFFIXES
+from segdistill.prediction.outputs import FOLDERS, RECORD
 from segdistill.util import ImageError, MissingFileError
 
 
@@ -30,7 +31,8 @@ class Found(NamedTuple):
 def find_images(sources: Sequence[str | Path], *, but: Sequence[Path] = ()) -> Found:
     """Images named by files, folders (searched deeply) and glob patterns.
 
-    Hidden files, those that a Mac leaves (``._photo.jpg``) and files of other kinds are no images.
+    Hidden files, those that a Mac leaves (``._photo.jpg``) and files of other kinds are no images. In a folder, what
+    an earlier prediction wrote is left out.
 
     Args:
         sources: Files, folders, patterns.
@@ -52,6 +54,7 @@ def find_images(sources: Sequence[str | Path], *, but: Sequence[Path] = ()) -> F
             skipped += [] if _is_image(path) else [path]
         elif path.is_dir():
             files, base = _visible(sorted(path.rglob("*")), path), path
+            left_out += [_absolute(item.parent / name) for item in files if item.name == RECORD for name in FOLDERS]
         elif matches := [Path(item) for item in sorted(glob.glob(str(source), recursive=True)) if Path(item).is_file()]:
             base = _common([_absolute(item.parent) for item in matches])
             files = _visible(matches, base)
