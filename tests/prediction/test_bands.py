@@ -19,7 +19,7 @@ def banded(network, images, size, protocol):
     return list(score_bands(network, images, size, protocol, CPU))
 
 
-@pytest.mark.parametrize("shape", [(37, 53), (100, 41), (9, 9)])
+@pytest.mark.parametrize("shape", [(37, 53), (500, 20), (9, 9)])
 @pytest.mark.parametrize("resized", [1, 2, 0.5])
 @pytest.mark.parametrize("window", [(16, 16), (24, 40), (200, 200)])
 @pytest.mark.parametrize("scales", [(1.0,), (0.75, 1.0, 1.25), (0.5,), (2.0,)])
@@ -30,7 +30,7 @@ def test_bands_are_what_scoring_computes_at_once(network, shape, resized, window
     protocol = Protocol(scales, flip, window)
     bands = banded(network, images, size, protocol)
     assert torch.allclose(torch.cat(bands, 2), class_scores(network, as_unit(images, CPU), size, protocol), atol=2e-5)
-    assert max(band.shape[2] for band in bands) <= window[0]
+    assert max(band.shape[2] for band in bands) <= 64
 
 
 def test_windows_of_an_image_at_its_size_are_the_same_bits(network):
@@ -55,4 +55,4 @@ def test_no_map_of_all_classes_is_as_high_as_the_image(network):
         for _ in score_bands(network, images, (400, 20), Protocol((0.5, 1.0), True, (20, 20)), CPU):
             pass
     assert seen
-    assert max(seen) <= 80
+    assert max(seen) <= 130

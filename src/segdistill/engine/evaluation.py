@@ -123,8 +123,8 @@ def slide_rows(
             count[here] += 1
         assert total is not None
         done = next_top - top
-        yield total[:, :, :done] / count[:, :, :done]
         begun = total[:, :, done:].clone(), count[:, :, done:].clone()
+        yield total[:, :, :done].div_(count[:, :, :done])
 
 
 def _starts(length: int, window: int) -> list[int]:

@@ -11,6 +11,9 @@ from torch import Tensor
 from segdistill.engine import Protocol, Segment, as_unit, slide_rows
 from segdistill.networks import resize_logits
 
+BAND: Final = 64
+"""Rows of the output that are finished at once."""
+
 
 @torch.no_grad()
 def score_bands(
@@ -31,8 +34,8 @@ def score_bands(
     views = [
         _View(segment, images, size, scale, mirrored, protocol.window, device) for scale, mirrored in protocol.views
     ]
-    for top in range(0, size[0], protocol.window[0]):
-        bottom = min(top + protocol.window[0], size[0])
+    for top in range(0, size[0], BAND):
+        bottom = min(top + BAND, size[0])
         total: Tensor | None = None
         for view in views:
             scores = view.scores(top, bottom)
@@ -94,10 +97,15 @@ class _View:
 
     def _rows(self, start: int, end: int) -> Tensor:
         """Logits of rows of the view; earlier ones are forgotten."""
-        end_held = self.first + sum(part.shape[2] for part in self.held)
-        while end_held < end:
+        while self.first + sum(part.shape[2] for part in self.held) < end:
+            if self.held:  # a copy, so that the memory of what is passed is free before more is computed
+                held = torch.cat(self.held, 2)
+                passed = min(start - self.first, held.shape[2])
+                self.held, self.first = [held[:, :, passed:].clone()], self.first + passed
+                del held
             self.held.append(next(self.finished))
-            end_held += self.held[-1].shape[2]
-        block = torch.cat(self.held, 2)[:, :, start - self.first :]
-        self.held, self.first = [block], start
-        return block[:, :, : end - start]
+        parts, first = [], self.first
+        for part in self.held:
+            parts.append(part[:, :, max(0, start - first) : max(0, end - first)])
+            first += part.shape[2]
+        return torch.cat(parts, 2)

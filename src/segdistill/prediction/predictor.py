@@ -101,12 +101,14 @@ class Predictor:
             protocol: Scales, flip and window.
         """
         size = (images[0].shape[-2], images[0].shape[-1])
-        resized = torch.stack([resize_image(image, self.image_scale) for image in images])  # as the loader, to the bit
+        resized = [resize_image(image, self.image_scale) for image in images]
         self.network.eval()
         if protocol.window is None:
-            yield class_scores(self.network.segment, as_unit(resized, self.device), size, protocol)
+            together = as_unit(torch.stack(resized), self.device)  # stacked as the loader does, to the bit
+            yield class_scores(self.network.segment, together, size, protocol)
         else:
-            yield from score_bands(self.network.segment, resized, size, protocol, self.device)
+            pixels = torch.stack(resized) if len(resized) > 1 else resized[0][None]  # no copy of a large image
+            yield from score_bands(self.network.segment, pixels, size, protocol, self.device)
 
     def mask_image(self, mask: Tensor) -> Image.Image:
         """A palette image whose pixel values are the train ids and whose colours are the classes'."""
