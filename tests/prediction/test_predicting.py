@@ -118,7 +118,7 @@ def test_a_network_that_fails_on_one_image_does_the_others(predictor, tmp_path, 
     predictor.network.segment = forward
     done = sd.predict(predictor, tmp_path / "in", out=tmp_path / "out", batch_size=batch_size)
     assert [path.name for path in done.masks] == ["a.png", "c.png"]
-    assert [(path.name, reason) for path, reason in done.failed] == [("b.png", "failed with RuntimeError: too dark")]
+    assert [(path.name, reason) for path, reason in done.failed] == [("b.png", "failed with RuntimeError: too dark.")]
 
 
 def test_too_little_memory_is_said_in_words(predictor, photos, tmp_path):

@@ -90,6 +90,6 @@ def show_speed(bar: "Progress", words: str) -> "Callable[[int, int], None]":
         if task is None:
             begun, task = time.perf_counter(), bar.add_task(words, total=total, note="")
         speed = done / max(time.perf_counter() - begun, 1e-9)
-        bar.update(task, completed=done, note=f"{speed:.3g} img/s" if done else "")
+        bar.update(task, completed=done, total=total, note=f"{speed:.3g} img/s" if done else "")
 
     return show

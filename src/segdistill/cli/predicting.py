@@ -15,7 +15,7 @@ def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder or a student.safetensors.")],
     sources: Annotated[
         list[str] | None,
-        typer.Argument(metavar="IMAGES...", help="Images, folders, quoted glob patterns.", show_default=False),
+        typer.Argument(metavar="IMAGES...", help="Images, videos, folders, quoted glob patterns.", show_default=False),
     ] = None,
     folder: Annotated[
         Path, typer.Option("--out", help="Folder of the outputs; for one image also the .png file of its mask.")

@@ -115,22 +115,23 @@ class Outputs(NamedTuple):
             return self.out
         if self.overlays:
             suffix = ".jpg" if max(maps.mask.shape) <= JPEG_LIMIT else ".png"
-            predictor.overlay(pixels, maps.mask).save(self._file("overlays", place, suffix), quality=90)
+            predictor.overlay(pixels, maps.mask).save(self.file("overlays", place, suffix), quality=90)
         if maps.confidence is not None:
-            Image.fromarray(maps.confidence.numpy()).save(self._file("confidence", place, ".png"))
+            Image.fromarray(maps.confidence.numpy()).save(self.file("confidence", place, ".png"))
         if maps.probabilities is not None and self.probabilities == "npz":
-            _save_npz(self._file("probabilities", place, ".npz"), maps.probabilities, predictor.names)
+            _save_npz(self.file("probabilities", place, ".npz"), maps.probabilities, predictor.names)
         elif maps.probabilities is not None:
             for number, (name, values) in enumerate(zip(predictor.names, maps.probabilities, strict=True)):
-                file = self._file(
+                file = self.file(
                     "probabilities", place / f"{number:03d}_{re.sub(r'[^0-9A-Za-z-]+', '_', name)}", ".png"
                 )
                 Image.fromarray(_as_bytes(values).numpy()).save(file)
-        mask = self._file("masks", place, ".png")
+        mask = self.file("masks", place, ".png")
         predictor.mask_image(maps.mask).save(mask)
         return mask
 
-    def _file(self, kind: str, place: Path, suffix: str) -> Path:
+    def file(self, kind: str, place: Path, suffix: str) -> Path:
+        """The file of a place; its folder is made."""
         file = self.out / kind / place.parent / f"{place.name}{suffix}"
         file.parent.mkdir(parents=True, exist_ok=True)
         return file

@@ -14,6 +14,7 @@ from segdistill.prediction.outputs import PROBABILITIES, Outputs, maps_of
 from segdistill.prediction.pixels import pixels_of
 from segdistill.prediction.predictor import Predictor
 from segdistill.prediction.sources import find_images, read_list
+from segdistill.prediction.video import is_video, predict_video
 from segdistill.util import ArgumentError, DataError, SegdistillError, as_path, verb
 
 Read = tuple[int, Tensor]
@@ -26,7 +27,7 @@ class Predicted(NamedTuple):
     Attributes:
         folder: Where the outputs lie.
         images: Those that have a mask, in order.
-        masks: The mask's file of each.
+        masks: The mask's file of each; of a video, the folder of its masks.
         failed: What could not be done, with the reason.
         skipped: Files that were named and are no images.
     """
@@ -68,7 +69,7 @@ def predict(
 
     Args:
         run: A run folder, a ``student.safetensors``, or what `load` made of one.
-        source: An image, a folder of images, a glob pattern, or a list of these.
+        source: An image, a video, a folder of images, a glob pattern, or a list of these.
         out: Folder of the outputs, or for a single image the ``.png`` file of its mask.
         list_file: A text file with further images, a path a line.
         window: Height and width of a sliding window, overlapping by a third: very large images in little memory.
@@ -104,6 +105,12 @@ def predict(
     outputs.begin(predictor.names)
     masks: dict[int, Path] = {}
     failed: dict[int, str] = {}
+    frames = 0  # of videos, beyond the one that each counts as
+
+    def tell(done: int = 0, total: int = 0) -> None:
+        if advance is not None:
+            known = len(masks) + len(failed) + frames
+            advance(known + done, len(found.images) + frames + max(0, total - 1))
 
     def do(batch: list[Read]) -> None:
         try:
@@ -116,13 +123,31 @@ def predict(
             else:
                 for one in batch:
                     do([one])
-        if advance is not None:
-            advance(len(masks) + len(failed), len(found.images))
+        tell()
 
-    if advance is not None:
-        advance(0, len(found.images))
+    def do_video(number: int) -> None:
+        nonlocal frames
+        last = 0
+
+        def step(done: int, total: int) -> None:
+            nonlocal last
+            last = done
+            tell(done, total)
+
+        path, place = found.images[number], found.places[number]
+        try:
+            masks[number] = predict_video(predictor, path, place, outputs, protocol, batch_size, step)
+        except Exception as error:  # as above
+            failed[number] = _reason(error) + (f" {last} frames are done." if last else "")
+        frames += max(0, last - 1)
+        tell()
+
+    tell()
     for batch in _batches(found.images, batch_size, max_pixels, failed):
         do(batch)
+    for number, path in enumerate(found.images):
+        if is_video(path):
+            do_video(number)
     result = Predicted(
         outputs.out.parent if outputs.is_file else outputs.out,
         [found.images[number] for number in sorted(masks)],
@@ -140,7 +165,7 @@ def _batches(
     images: Sequence[Path], batch_size: int, max_pixels: int | None, failed: dict[int, str]
 ) -> Iterator[list[Read]]:
     """Images of one size together, as many as are wanted; what cannot be read is noted."""
-    order = list(range(len(images)))
+    order = [number for number, path in enumerate(images) if not is_video(path)]
     if batch_size > 1:
         order.sort(key=lambda number: size_of(images[number]))
     batch: list[Read] = []
@@ -169,4 +194,4 @@ def _reason(error: Exception) -> str:
         return "needs more memory than there is. Give a window, for example --window 1024x1024."
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename} cannot be written: {error.strerror}."
-    return f"failed with {type(error).__name__}: {text}"
+    return f"failed with {type(error).__name__}: {text.rstrip('.')}."

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from segdistill.data import IMAGE_SUFFIXES
 from segdistill.prediction.outputs import FOLDERS, RECORD
+from segdistill.prediction.video import VIDEO_SUFFIXES, is_video
 from segdistill.util import ImageError, MissingFileError
 
 
@@ -16,7 +17,7 @@ class Found(NamedTuple):
     """What the sources name.
 
     Attributes:
-        images: Every image once, in the order of the sources.
+        images: Every image, or video, once, in the order of the sources.
         places: For each, its path in the output without a suffix: relative to the folder that all have in common.
         skipped: Files that were named and are no images.
         missing: What was named and is not there, with the reason.
@@ -32,7 +33,7 @@ def find_images(sources: Sequence[str | Path], *, but: Sequence[Path] = ()) -> F
     """Images named by files, folders (searched deeply) and glob patterns.
 
     Hidden files, those that a Mac leaves (``._photo.jpg``) and files of other kinds are no images. In a folder, what
-    an earlier prediction wrote is left out.
+    an earlier prediction wrote is left out, and so are videos: they are taken where they are named.
 
     Args:
         sources: Files, folders, patterns.
@@ -51,7 +52,7 @@ def find_images(sources: Sequence[str | Path], *, but: Sequence[Path] = ()) -> F
         path = Path(source)
         if path.is_file():
             files, base = [path], path.parent
-            skipped += [] if _is_image(path) else [path]
+            skipped += [] if _is_image(path) or is_video(path) else [path]
         elif path.is_dir():
             files, base = _visible(sorted(path.rglob("*")), path), path
             left_out += [_absolute(item.parent / name) for item in files if item.name == RECORD for name in FOLDERS]
@@ -62,7 +63,8 @@ def find_images(sources: Sequence[str | Path], *, but: Sequence[Path] = ()) -> F
             pattern = glob.has_magic(str(source))
             missing.append((path, "matches no file" if pattern else "does not exist"))
             continue
-        files = [item for item in files if _is_image(item) and not _below(_absolute(item), left_out)]
+        wanted = [item for item in files if _is_image(item) or (is_video(item) and not path.is_dir())]
+        files = [item for item in wanted if not _below(_absolute(item), left_out)]
         if files:
             bases.append(_absolute(base))
         for item in files:
@@ -72,7 +74,7 @@ def find_images(sources: Sequence[str | Path], *, but: Sequence[Path] = ()) -> F
         named = ", ".join(str(source) for source in sources[:3]) + (", ..." if len(sources) > 3 else "")
         raise ImageError(
             f"{named or 'nothing'} names no image: give images, a folder of images or a quoted glob pattern; "
-            f"an image ends in {', '.join(IMAGE_SUFFIXES)}."
+            f"an image ends in {', '.join(IMAGE_SUFFIXES)}, a video in {', '.join(VIDEO_SUFFIXES)}."
         )
     base = _common(bases)
     places = _places([item.relative_to(base) for item in found])
