@@ -76,8 +76,10 @@ def test_masks_of_somebody_else_are_never_overwritten(predictor, photos, tmp_pat
     assert files(tmp_path / "set") == ["masks/a.png"]
     (tmp_path / "other").mkdir()
     (tmp_path / "other/classes.txt").write_text("x\n")
-    with pytest.raises(sd.SegdistillError, match=r"classes\.txt is not written by predict"):
+    with pytest.raises(sd.SegdistillError, match=r"classes\.txt holds other classes than the network"):
         sd.predict(predictor, photos, out=tmp_path / "other")
+    (tmp_path / "other/classes.txt").write_bytes(b"a\nb/c\nd\n")
+    assert len(sd.predict(predictor, photos, out=tmp_path / "other").masks) == 3
 
 
 def test_an_output_folder_inside_the_source_is_no_source(predictor, photos):

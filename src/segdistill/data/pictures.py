@@ -111,8 +111,13 @@ def _check_size(path: Path, picture: Image.Image, kind: str, max_pixels: int | N
         raise DataError(
             path,
             f"has {picture.width} x {picture.height} = {pixels} pixels, which is above the limit of {limit}",
-            f"If you trust the {kind}, raise the limit (`segdistill predict --max-pixels {pixels}`, in Python "
-            f"`max_pixels={pixels}`), or cut it into tiles.",
+            "Cut it into tiles"
+            + (
+                f", or to predict it, raise the limit with `--max-pixels {pixels}` (in Python `max_pixels`) and take "
+                "`--window 1024x1024`."
+                if kind == "image"
+                else ", as its image."
+            ),
         )
 
 

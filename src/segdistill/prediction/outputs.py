@@ -61,8 +61,12 @@ class Outputs(NamedTuple):
         """Folders that are ours to write."""
         return [self.out / name for name in FOLDERS]
 
-    def check(self, images: Sequence[Path]) -> None:
+    def check(self, images: Sequence[Path], names: Sequence[str]) -> None:
         """Refuse what would lose something: several masks in one file, a file that is not ours.
+
+        Args:
+            images: What will be predicted.
+            names: Of the classes.
 
         Raises:
             ArgumentError: Saying which.
@@ -73,8 +77,9 @@ class Outputs(NamedTuple):
                 raise ArgumentError(
                     f"{self.out / 'masks'} holds files that predict did not write. Choose another --out."
                 )
-            if not ours and (self.out / "classes.txt").exists():
-                raise ArgumentError(f"{self.out}/classes.txt is not written by predict. Choose another --out.")
+            classes = self.out / "classes.txt"
+            if not ours and classes.exists() and classes.read_bytes() != _as_text(names).encode():
+                raise ArgumentError(f"{classes} holds other classes than the network. Choose another --out.")
         elif len(images) > 1:
             raise ArgumentError(f"--out must be a folder for {len(images)} images; got the file {self.out}.")
         elif self.out.suffix.lower() != ".png":
@@ -91,7 +96,7 @@ class Outputs(NamedTuple):
             return
         self.out.mkdir(parents=True, exist_ok=True)
         self.record({})
-        (self.out / "classes.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        (self.out / "classes.txt").write_bytes(_as_text(names).encode())
 
     def record(self, content: dict[str, Any]) -> None:
         """Write what was done; the file also says that the folder is ours."""
@@ -152,6 +157,10 @@ def maps_of(predictor: Predictor, images: Sequence[Tensor], protocol: Protocol, 
     sure = torch.cat(confidence, 1) if confidence else [None] * len(images)
     likely_all = torch.cat(probabilities, 2) if probabilities else [None] * len(images)
     return [Maps(*maps) for maps in zip(mask, sure, likely_all, strict=True)]
+
+
+def _as_text(names: Sequence[str]) -> str:
+    return "".join(f"{name}\n" for name in names)
 
 
 def _as_bytes(share: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ def predict(
     listed = [] if list_file is None else read_list(as_path("list_file", list_file))
     predictor = (run if isinstance(run, Predictor) else load_predictor(as_path("run", run))).to(chosen)
     found = find_images([*named, *listed], but=[] if outputs.is_file else outputs.folders)
-    outputs.check(found.images)
+    outputs.check(found.images, predictor.names)
     outputs.begin(predictor.names)
     masks: dict[int, Path] = {}
     failed: dict[int, str] = {}
