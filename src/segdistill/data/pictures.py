@@ -6,8 +6,9 @@ masks.
 
 import io
 import threading
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
@@ -87,6 +88,16 @@ def size_of(path: Path | str) -> tuple[int, int]:
             return picture.height, picture.width
     except (OSError, SyntaxError, ValueError):
         return 0, 0
+
+
+def tiff_tags(path: Path | str, wanted: Iterable[int]) -> dict[int, Any]:
+    """Tags of a TIFF file by number, of those that are wanted; none if it is another file or cannot be read."""
+    try:
+        with _open(path, ("TIFF",)) as picture:
+            held = getattr(picture, "tag_v2", {})
+            return {tag: held[tag] for tag in wanted if tag in held}
+    except (OSError, SyntaxError, ValueError):
+        return {}
 
 
 _UNGUARDED = threading.Lock()

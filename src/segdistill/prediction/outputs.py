@@ -13,12 +13,13 @@ from torch import Tensor
 
 from segdistill import store
 from segdistill.engine import Protocol
+from segdistill.prediction.georeference import Tags, save_georeferenced
 from segdistill.prediction.predictor import Predictor, as_probabilities
 from segdistill.util import ArgumentError
 
 PROBABILITIES = ("npz", "png")
 RECORD = "predictions.json"
-FOLDERS = ("masks", "overlays", "confidence", "probabilities")
+FOLDERS = ("masks", "overlays", "confidence", "probabilities", "georeferenced")
 JPEG_LIMIT = 65_500
 
 
@@ -103,7 +104,7 @@ class Outputs(NamedTuple):
         if not self.is_file:
             store.write_json(self.out / RECORD, content)
 
-    def write(self, place: Path, predictor: Predictor, pixels: Tensor, maps: Maps) -> Path:
+    def write(self, place: Path, predictor: Predictor, pixels: Tensor, maps: Maps, tags: Tags | None = None) -> Path:
         """Write the files of an image; the mask comes last.
 
         Args:
@@ -111,6 +112,7 @@ class Outputs(NamedTuple):
             predictor: Knows names and colours.
             pixels: The image.
             maps: Its results.
+            tags: Those of a GeoTIFF.
 
         Returns:
             The mask's file.
@@ -131,6 +133,9 @@ class Outputs(NamedTuple):
                     "probabilities", place / f"{number:03d}_{re.sub(r'[^0-9A-Za-z-]+', '_', name)}", ".png"
                 )
                 Image.fromarray(_as_bytes(values).numpy()).save(file)
+        if tags:
+            file = self.file("georeferenced", place, ".tif")
+            save_georeferenced(predictor.mask_image(maps.mask), file, tags)
         mask = self.file("masks", place, ".png")
         predictor.mask_image(maps.mask).save(mask)
         return mask

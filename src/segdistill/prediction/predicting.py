@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from segdistill.data import size_of
+from segdistill.prediction.georeference import georeference
 from segdistill.prediction.load import load_predictor
 from segdistill.prediction.options import chosen_device, chosen_protocol, positive
 from segdistill.prediction.outputs import PROBABILITIES, Outputs, maps_of
@@ -116,7 +117,8 @@ def predict(
         try:
             maps = maps_of(predictor, [pixels for _, pixels in batch], protocol, outputs)
             for (number, pixels), result in zip(batch, maps, strict=True):
-                masks[number] = outputs.write(found.places[number], predictor, pixels, result)
+                tags = georeference(found.images[number])
+                masks[number] = outputs.write(found.places[number], predictor, pixels, result, tags)
         except (SegdistillError, OSError, MemoryError, RuntimeError) as error:
             if len(batch) == 1:
                 failed[batch[0][0]] = _reason(error)
