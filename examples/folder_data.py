@@ -20,7 +20,7 @@ COLORS = np.array([(60, 60, 60), (130, 60, 50), (50, 70, 130)])
 STUDENT = """\
 name: shapes_student
 data: {dataset: folder, root: ROOT, crop_size: [64, 64], scale_range: [1.0, 1.0], batch_size: 8, num_workers: 0}
-model: {name: deeplabv3_mobilenetv2_035, output_stride: 16}
+model: {name: deeplabv3_mobilenetv2_035, options: {output_stride: 16}}
 train: {iterations: STEPS, val_every: STEPS, log_every: 10, device: cpu}
 """
 TEACHER = """\

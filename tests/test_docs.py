@@ -74,7 +74,7 @@ def test_the_recipes_of_the_readme_are_valid(tmp_path):
         (tmp_path / name).write_text(text, encoding="utf-8")
     teacher = load_recipe(tmp_path / "teacher.yaml")
     distilled = load_recipe(tmp_path / "distilled.yaml", ["teacher.weights=RUN"])
-    assert (teacher.name, teacher.kind, teacher.network.module.name) == ("teacher", "teacher", "deeplabv3_resnet101")
+    assert (teacher.name, teacher.kind, teacher.model.name) == ("teacher", "teacher", "deeplabv3_resnet101")
     assert (distilled.kind, list(distilled.terms)) == ("distilled", ["kd", "af_dcd"])
     assert distilled.data == teacher.data
 

@@ -1,6 +1,7 @@
 """Class tables: what the numbers in a mask mean, which classes are trained, and how they are drawn.
 
 A mask on disk holds *ids*; losses and scores use contiguous *train ids* from 0; 255 is "does not count".
+Several ids may have one train id: they are one class.
 """
 
 import colorsys
@@ -14,15 +15,17 @@ from segdistill.util import ArgumentError, quote, shorten
 Color: TypeAlias = tuple[int, int, int]
 
 _IGNORED: Final = 255
+LARGEST_ID: Final = 65535
+"""What a mask of 16 bits can hold."""
 _BLACK: Final = (0, 0, 0)
 
 
 class ClassLabel(NamedTuple):
-    """One class.
+    """One id of a class; a class of several ids has several.
 
     Attributes:
         name: As the data set spells it.
-        id: Its value in a mask file, 0 to 255.
+        id: Its value in a mask file, 0 to ``LARGEST_ID``.
         train_id: Its value in targets and its channel in logits; 255 if ``ignored``.
         ignored: Pixels of this class never count.
         color: Red, green and blue, 0 to 255, for drawing.
@@ -51,10 +54,11 @@ class LabelTable:
 
     Args:
         name: The table's name.
-        labels: All ids a mask may hold; those not ignored have the train ids 0 to ``num_classes - 1``.
+        labels: All ids a mask may hold; those not ignored have the train ids 0 to ``num_classes - 1``. Labels of one
+            train id have one name and one colour.
 
     Raises:
-        ValueError: If an id occurs twice or is no byte, or the train ids are not contiguous from 0.
+        ValueError: If an id occurs twice or is out of range, or the train ids are not contiguous from 0.
 
     Example:
         >>> table = LabelTable.from_names(["void", "road", "car"], ignored=[0])
@@ -67,12 +71,15 @@ class LabelTable:
 
     def __post_init__(self) -> None:
         ids = [label.id for label in self.labels]
-        if len(set(ids)) < len(ids) or not all(0 <= label_id <= 255 for label_id in ids):
-            raise ArgumentError(f"`labels` must have distinct ids from 0 to 255; got {shorten(ids, 20)}.")
-        train_ids = sorted(label.train_id for label in self.labels if not label.ignored)
+        if len(set(ids)) < len(ids) or not all(0 <= label_id <= LARGEST_ID for label_id in ids):
+            raise ArgumentError(f"`labels` must have distinct ids from 0 to {LARGEST_ID}; got {shorten(ids, 20)}.")
+        drawn = {(label.train_id, label.name, label.color) for label in self.labels if not label.ignored}
+        train_ids = sorted(train_id for train_id, _, _ in drawn)
         if not train_ids or len(train_ids) > _IGNORED or train_ids != list(range(len(train_ids))):
             found = shorten(train_ids, 20) or "none"
-            raise ArgumentError(f"`labels` must have 1 to 255 train ids, each once, from 0 on; got {found}.")
+            raise ArgumentError(
+                f"`labels` must have 1 to 255 train ids from 0 on, each with one name and one colour; got {found}."
+            )
         if wrong := [label.name for label in self.labels if label.ignored != (label.train_id == _IGNORED)]:
             raise ArgumentError(
                 f"`labels` must give the train id {_IGNORED} to ignored classes and to no other; "
@@ -86,8 +93,8 @@ class LabelTable:
 
     @cached_property
     def _trained(self) -> tuple[ClassLabel, ...]:
-        counting = (label for label in self.labels if not label.ignored)
-        return tuple(sorted(counting, key=lambda label: label.train_id))
+        counting = {label.train_id: label for label in self.labels if not label.ignored}
+        return tuple(counting[train_id] for train_id in sorted(counting))
 
     @property
     def num_classes(self) -> int:
@@ -108,6 +115,16 @@ class LabelTable:
     def id_to_train_id(self) -> dict[int, int]:
         """Train id of every id a mask may hold; 255 for ignored ones."""
         return {label.id: label.train_id for label in self.labels}
+
+    def ignoring(self, ids: Iterable[int]) -> "LabelTable":
+        """The table with further ids that do not count; ids that it has stay as they are.
+
+        >>> LabelTable.from_names(["sky", "road"]).ignoring([255]).id_to_train_id
+        {0: 0, 1: 1, 255: 255}
+        """
+        new = sorted(set(ids) - {label.id for label in self.labels})
+        extra = (ClassLabel(f"ignored {label_id}", label_id, _IGNORED, True, _BLACK) for label_id in new)
+        return LabelTable(self.name, (*self.labels, *extra))
 
     def to_json(self) -> dict[str, Any]:
         """The table as a dictionary that ``json`` can write."""
@@ -153,18 +170,44 @@ class LabelTable:
         """
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ArgumentError(f"`names` must differ from each other; got {quote(repeated)} more than once.")
-        drawn = palette(len(names)) if colors is None else [_color(color) for color in colors]
-        if len(drawn) != len(names):
-            raise ArgumentError(f"`colors` must have one colour per name, {len(names)}; got {len(drawn)}.")
+        classes = {label: [label_id] for label_id, label in enumerate(names)}
+        return cls.from_classes(classes, colors, name=name, ignored=ignored)
+
+    @classmethod
+    def from_classes(
+        cls,
+        classes: Mapping[str, Sequence[int]],
+        colors: Sequence[Sequence[int]] | None = None,
+        *,
+        name: str = "custom",
+        ignored: Sequence[int] = (),
+    ) -> "LabelTable":
+        """A table of classes by name, each with the ids that mean it.
+
+        Args:
+            classes: Ids of every class.
+            colors: One per class, red, green and blue, 0 to 255; default ``palette``.
+            name: The table's name.
+            ignored: Ids that do not count: of classes or further ones. A class that loses all its ids is removed.
+
+        Raises:
+            ValueError: If an id has two classes or there are not as many colours as classes.
+
+        Example:
+            >>> LabelTable.from_classes({"ground": [0], "road": [1, 400]}, ignored=[255]).id_to_train_id
+            {0: 0, 1: 1, 400: 1, 255: 255}
+        """
+        drawn = palette(len(classes)) if colors is None else [_color(color) for color in colors]
+        if len(drawn) != len(classes):
+            raise ArgumentError(f"`colors` must have one colour per name, {len(classes)}; got {len(drawn)}.")
         labels: list[ClassLabel] = []
         train_id = 0
-        for label_id, (label, color) in enumerate(zip(names, drawn, strict=True)):
-            counts = label_id not in ignored
-            labels.append(ClassLabel(label, label_id, train_id if counts else _IGNORED, not counts, color))
-            train_id += counts
-        extra = sorted(label_id for label_id in set(ignored) if not 0 <= label_id < len(names))
-        labels += [ClassLabel(f"ignored {label_id}", label_id, _IGNORED, True, _BLACK) for label_id in extra]
-        return cls(name, tuple(labels))
+        for (label, ids), color in zip(classes.items(), drawn, strict=True):
+            for label_id in ids:
+                counts = label_id not in ignored
+                labels.append(ClassLabel(label, label_id, train_id if counts else _IGNORED, not counts, color))
+            train_id += not set(ids) <= set(ignored)
+        return cls(name, tuple(labels)).ignoring(ignored)
 
     @classmethod
     def from_ids(cls, names: Mapping[int, str], *, name: str, void: int) -> "LabelTable":

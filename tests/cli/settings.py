@@ -1,6 +1,6 @@
 """Overrides that make a run small."""
 
 TINY = ["data.options={num_images: 3, num_train: 3, size: [32, 48]}", "data.crop_size=[32,48]", "data.batch_size=2",
-        "model.name=deeplabv3_mobilenetv2_035", "model.options={output_stride: 16}",
+        "model.name=deeplabv3_mobilenetv2_035", "model.options={}", "model.options.output_stride=16",
         "train.iterations=2", "train.log_every=1",
         "train.gallery=1", "train.device=cpu"]  # fmt: skip

@@ -64,7 +64,7 @@ WRONG = [
     ("train @/broken.yaml", "is not valid YAML"),
     ("train @/binary.yaml", "is not valid YAML"),
     ("train @/list.yaml", "must be a mapping of keys"),
-    ("compare demo", "give --methods, names by commas. Known: none, kd"),
+    ("compare demo", "give --methods, names by commas. Known: none, "),
     ("compare demo --methods cwdd --teacher @/empty --out @/c", "got 'cwdd'. Nearest names: cwd"),
     ("compare demo --methods kd", "`teacher` must be given where there are terms"),
     ("compare demo --methods kd --seeds 0 --teacher @/empty", "--seeds must be a number above 0"),

@@ -1,5 +1,7 @@
 """Small trees with the layout and file names of the real data sets, and ways to damage them."""
 
+import struct
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -152,3 +154,70 @@ def truncate(path: Path) -> None:
     """Cut a file in half, as a broken download does."""
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
+
+
+def write_deep_png(path: Path) -> None:
+    """Write an RGB picture of 1 x 2 pixels with 16 bits a channel, which Pillow cannot write."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    pixels = zlib.compress(b"\0" + struct.pack(">6H", *range(0, 60000, 10000)))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
+
+
+def write_tiff(path: Path, channels: int, bits: int) -> None:
+    """Write a picture of 2 x 3 black pixels with any number of channels, those after the third undeclared."""
+    pixels = bytes(2 * 3 * channels * bits // 8)
+    values = {256: (3,), 257: (2,), 258: (bits,) * channels, 259: (1,), 262: (2,), 273: (8,), 277: (channels,)}
+    values |= {278: (2,), 279: (len(pixels),)} | ({338: (0,) * (channels - 3)} if channels > 3 else {})
+    start = 8 + len(pixels)
+    further, entries, place = b"", b"", start + 2 + 12 * len(values) + 4
+    for tag, numbers in sorted(values.items()):
+        packed = struct.pack(f"<{len(numbers)}H", *numbers)
+        if len(packed) > 4:
+            packed, further = struct.pack("<I", place + len(further)), further + packed
+        entries += struct.pack("<HHI", tag, 3, len(numbers)) + packed.ljust(4, b"\0")
+    directory = struct.pack("<H", len(values)) + entries + bytes(4)
+    path.write_bytes(b"II*\0" + struct.pack("<I", start) + pixels + directory + further)
+
+
+def make_flat(
+    root: Path,
+    *,
+    count: int = 6,
+    names: Sequence[str] = (),
+    images: str = "images",
+    masks: str = "masks",
+    image_ending: str = "",
+    mask_ending: str = "",
+    lists: bool = False,
+) -> Path:
+    """Write one folder of images and one of masks for all splits; lists put all but the last two images into train."""
+    names = list(names) or [f"a_{index}" for index in range(count)]
+    for seed, name in enumerate(names):
+        write_image(root / images / f"{name}{image_ending}.jpg", seed)
+        write_mask(root / masks / f"{name}{mask_ending}.png", range(3), seed)
+    (root / "classes.txt").write_text("class 0\nclass 1\nclass 2\n")
+    if lists:
+        for split, part in (("train", names[:-2]), ("val", names[-2:])):
+            (root / f"{split}.txt").write_text("".join(f"{name}{image_ending}\n" for name in part))
+    return root
+
+
+def make_cvat(root: Path) -> Path:
+    """Write 12 frames as CVAT exports them as "Segmentation mask 1.1", and one that nobody annotated."""
+    colors = np.array([[0, 0, 0], [48, 112, 32], [200, 100, 0]], dtype=np.uint8)
+    (root / "SegmentationClass").mkdir(parents=True)
+    for seed in range(12):
+        write_image(root / "JPEGImages" / f"frame_{seed:06d}.jpg", seed)
+        ids = np.random.default_rng(seed).integers(0, 3, (HEIGHT, WIDTH))
+        Image.fromarray(colors[ids]).save(root / "SegmentationClass" / f"frame_{seed:06d}.png")
+    write_image(root / "JPEGImages" / "frame_000012.jpg")
+    lists = root / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "default.txt").write_text("".join(f"frame_{seed:06d}\n" for seed in range(12)))
+    lines = ("# label:color_rgb:parts:actions", "background:0,0,0::", "leaf:48,112,32::", "stem:200,100,0::")
+    (root / "labelmap.txt").write_text("\n".join(lines) + "\n")
+    return root

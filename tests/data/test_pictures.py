@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, features
-from tests.data.fakes import truncate, write_image
+from tests.data.fakes import truncate, write_deep_png, write_image, write_tiff
 
-from segdistill.data.pictures import IMAGE_FORMATS, IMAGE_SUFFIXES, read_image, read_mask, size_of
+from segdistill.data.headers import depth_of
+from segdistill.data.pictures import IMAGE_FORMATS, IMAGE_SUFFIXES, PIXELS_SWITCH, read_image, read_mask, size_of
 from segdistill.util import DataError
 
 
@@ -18,29 +19,63 @@ def test_truncated_jpeg(tmp_path):
         read_image(path)
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "F"])
-def test_masks_need_one_channel_of_ids(tmp_path, mode):
+@pytest.mark.parametrize(
+    ("mode", "has"), [("RGB", "the mode RGB"), ("RGBA", "alpha"), ("LA", "alpha"), ("F", "the mode F")]
+)
+def test_masks_need_one_channel_of_ids(tmp_path, mode, has):
     path = tmp_path / "mask.tiff"
     Image.new(mode, (4, 4)).save(path)
-    with pytest.raises(DataError, match=f"one channel.*mode {mode}"):
+    with pytest.raises(DataError, match=f"one channel.*{has}"):
         read_mask(path)
 
 
-def test_masks_must_not_be_jpeg(tmp_path):
-    path = tmp_path / "mask.jpg"
-    write_image(path)
-    with pytest.raises(DataError, match=r"cannot be decoded as mask.*PNG or BMP or TIFF"):
-        read_mask(path)
-
-
-@pytest.mark.parametrize(("largest", "fits"), [(255, True), (256, False), (40000, False)])
-def test_sixteen_bit_masks(tmp_path, largest, fits):
+def test_the_colours_of_a_mask_are_listed(tmp_path):
     path = tmp_path / "mask.png"
+    Image.fromarray(np.uint8([[[0, 0, 0], [9, 8, 7], [0, 0, 0]]])).save(path)
+    with pytest.raises(DataError, match=r"`data\.options\.colors: \[\[0, 0, 0\], \[9, 8, 7\]\]`"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize(("suffix", "found"), [(".jpg", "JPEG"), (".webp", "WebP")])
+def test_masks_must_not_be_lossy(tmp_path, suffix, found):
+    path = tmp_path / f"mask{suffix}"
+    write_image(path)
+    with pytest.raises(
+        DataError, match=rf"as mask: it is a {found} file, whose compression .* Save it as PNG, .*original"
+    ):
+        read_mask(path)
+
+
+def test_a_gif_is_named_even_where_the_suffix_lies(tmp_path):
+    path = tmp_path / "mask.png"
+    Image.new("P", (4, 4)).save(path, format="GIF")
+    with pytest.raises(DataError, match=r"as mask: it is a GIF file\. Save it as PNG, which keeps every pixel\."):
+        read_mask(path)
+
+
+def test_a_damaged_file_is_not_to_be_converted(tmp_path):
+    path = tmp_path / "mask.png"
+    path.write_bytes(b"\x89PNG and no more")
+    with pytest.raises(DataError, match=r"\(damaged or unusual PNG\)\. Replace it"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize(("largest", "kind"), [(255, np.uint8), (256, np.uint16), (65535, np.uint16)])
+def test_sixteen_bit_masks(tmp_path, suffix, largest, kind):
+    path = tmp_path / f"mask{suffix}"
     Image.fromarray(np.full((3, 5), largest, dtype=np.uint16)).save(path)
-    if fits:
-        assert read_mask(path).tolist() == [[255] * 5] * 3
-        return
-    with pytest.raises(DataError, match=f"must hold ids from 0 to 255; it holds {largest}"):
+    ids = read_mask(path)
+    assert ids.dtype == kind
+    assert ids.tolist() == [[largest] * 5] * 3
+
+
+def test_masks_of_32_bits(tmp_path):
+    path, ids = tmp_path / "mask.tif", np.array([[0, 300, 7]], dtype=np.int32)
+    Image.fromarray(ids).save(path)
+    assert read_mask(path).tolist() == ids.tolist()
+    Image.fromarray(np.array([[0, -1, -1, 70000]], dtype=np.int32)).save(path)
+    with pytest.raises(DataError, match=r"0 to 65535; 3 of its 4 pixels hold others: -1, 70000\."):
         read_mask(path)
 
 
@@ -74,11 +109,54 @@ def test_images_follow_their_exif_orientation(tmp_path):
     assert read_image(path).shape == (3, 8, 16)
 
 
-def test_images_with_16_bits_are_refused(tmp_path):
-    path = tmp_path / "image.png"
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_grey_images_with_16_bits_are_refused(tmp_path, suffix):
+    path = tmp_path / f"image{suffix}"
     Image.fromarray(np.zeros((3, 5), dtype=np.uint16)).save(path)
-    with pytest.raises(DataError, match="8 bits per channel"):
+    with pytest.raises(DataError, match="must have 8 bits per channel; it has 16"):
         read_image(path)
+
+
+def test_colour_images_with_16_bits_are_refused(tmp_path):
+    """Pillow would cut them to 8 bits and say nothing."""
+    write_deep_png(tmp_path / "image.png")
+    with Image.open(tmp_path / "image.png") as picture:
+        assert picture.mode == "RGB"
+    with pytest.raises(DataError, match="must have 8 bits per channel; it has 16"):
+        read_image(tmp_path / "image.png")
+
+
+@pytest.mark.parametrize(
+    ("channels", "bits", "said"),
+    [(4, 8, "has 4, 1 of"), (6, 8, "has 6, 3 of"), (9, 8, "has 9, 6 of"), (3, 16, "it has 16")],
+)
+def test_images_with_further_channels_are_refused(tmp_path, channels, bits, said):
+    write_tiff(tmp_path / "image.tif", channels, bits)
+    with pytest.raises(DataError, match=said):
+        read_image(tmp_path / "image.tif")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_the_channels_of_plain_tiffs(tmp_path, mode):
+    Image.new("RGB", (2, 3), (255, 255, 255)).convert(mode).save(tmp_path / "image.tif")
+    assert (read_image(tmp_path / "image.tif") == 255).all()
+    assert depth_of((tmp_path / "image.tif").read_bytes())[2] == 0
+
+
+def test_a_plain_tiff_is_read(tmp_path):
+    write_tiff(tmp_path / "image.tif", 3, 8)
+    assert read_image(tmp_path / "image.tif").shape == (3, 2, 3)
+
+
+def test_the_bound_on_pixels_and_its_switch(tmp_path, monkeypatch):
+    write_image(tmp_path / "image.png", size=(10, 25))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DataError, match=r"more than 200 pixels.*SEGDISTILL_MAX_PIXELS=NUMBER"):
+        read_image(tmp_path / "image.png")
+    assert size_of(tmp_path / "image.png") == (10, 25)  # by the header: nothing is decoded
+    monkeypatch.setenv(PIXELS_SWITCH, "250")
+    assert read_image(tmp_path / "image.png").shape == (3, 10, 25)
+    assert size_of(tmp_path / "image.png") == (10, 25)
 
 
 @pytest.mark.parametrize("read", [read_image, read_mask])
@@ -87,7 +165,7 @@ def test_images_with_16_bits_are_refused(tmp_path):
     [
         ("none.png", None, r"none\.png` does not exist\. Restore this (image|mask), or "),
         ("empty.png", b"", r"empty\.png` cannot be decoded as (image|mask) \(unknown format\)\. Replace it by "),
-        ("a.gif", b"GIF89a", "unknown format"),
+        ("a.gif", b"GIF89a", "it is a GIF file"),
         ("text.svg", b"<svg/>", "unknown format"),
     ],
 )
@@ -133,16 +211,13 @@ def test_the_size_by_the_header(tmp_path):
 def test_a_picture_above_the_limit_is_called_too_large_and_not_damaged(tmp_path, monkeypatch):
     write_image(tmp_path / "x.png", size=(30, 40))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 599)  # Pillow refuses above twice as many
-    with pytest.raises(
-        DataError, match=r"x\.png` has 40 x 30 = 1200 pixels, which is above the limit of 1198"
-    ) as error:
+    with pytest.raises(DataError, match=r"x\.png` has 40 x 30 = 1,200 pixels; more than 1,198 pixels are not") as error:
         read_image(tmp_path / "x.png")
     assert "--max-pixels 1200" in str(error.value)
     assert "damaged" not in str(error.value)
-    assert size_of(tmp_path / "x.png") == (30, 40)
     assert read_image(tmp_path / "x.png", max_pixels=1200).shape == (3, 30, 40)
     Image.new("L", (40, 30)).save(tmp_path / "mask.png")
-    with pytest.raises(DataError, match=r"Cut it into tiles, as its image\."):
+    with pytest.raises(DataError, match=r"SEGDISTILL_MAX_PIXELS=NUMBER\.$"):
         read_mask(tmp_path / "mask.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # somebody who wants no limit has none
     assert read_mask(tmp_path / "mask.png").shape == (30, 40)

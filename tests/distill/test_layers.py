@@ -146,3 +146,12 @@ def test_a_layer_that_the_teacher_lacks_is_named_at_construction():
     network, teacher = pair()
     with pytest.raises(ArgumentError, match="'logits', 'aux_logits' or a feature of the teacher; got 'd'"):
         Distiller(network, [Term("at", layer=["a", ("b", "d")])], features=STUDENT, teacher=teacher)
+
+
+def test_a_pair_that_is_taken_for_two_layers_is_explained():
+    student = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 5, 1))
+    teacher = Teacher(nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 5, 1)), features={"wide": "0"})
+    with pytest.raises(ValueError, match=r"a pair of student and teacher is \[\[deep, wide\]\]"):
+        Distiller(student, [Term("fitnet", layer=["deep", "wide"])], features={"deep": "0"}, teacher=teacher)
+    pair = Term("fitnet", layer=[["deep", "wide"]])
+    assert Distiller(student, [pair], features={"deep": "0"}, teacher=teacher).weights["fitnet"] == 10

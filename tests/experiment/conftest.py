@@ -21,7 +21,7 @@ TREES = {
     "coco_stuff": make_coco_stuff,
     "voc": make_voc,
 }
-TINY = [f"model.name={SMALL}", "model.options={output_stride: 16}", "model.pretrained=false",
+TINY = [f"model.name={SMALL}", "model.options={}", "model.options.output_stride=16", "model.pretrained=false",
         "data.crop_size=[64,64]", "data.batch_size=2", "data.num_workers=0"]  # fmt: skip
 
 

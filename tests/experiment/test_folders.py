@@ -20,11 +20,10 @@ def tree(folder):
 
 def test_the_recipe_is_written_before_anything_else(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(module, "environment", lambda _: seen.append(tree(tmp_path)) or {})
     monkeypatch.setattr(module, "build", lambda *_: seen.append(tree(tmp_path)) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run_recipe(RECIPE, tmp_path / "run")
-    assert seen == [["run", "run/recipe.yaml"], ["run", "run/environment.json", "run/events.log", "run/recipe.yaml"]]
+    assert seen == [["run", "run/events.log", "run/recipe.yaml"]]
 
 
 @pytest.mark.parametrize("error", [WeightsError("wrong"), KeyboardInterrupt()])

@@ -76,6 +76,6 @@ def test_a_module_of_my_own_code_is_trained_saved_and_loaded(tmp_path):
 
 def test_terms_read_its_layers_by_name(tmp_path, teacher):
     student = nn.Sequential(nn.Conv2d(3, 8, 3, stride=4, padding=1), nn.ReLU(), nn.Conv2d(8, 9, 1))
-    terms = ["terms={}", "terms.kd.weight=1", "terms.fitnet.layer=[deep, layer4]", "model.features.deep='1'"]
+    terms = ["terms={}", "terms.kd.weight=1", "terms.fitnet.layer=[[deep, layer4]]", "model.features.deep='1'"]
     trained = sd.train("demo", student, teacher, overrides=[*TINY, *terms], out=tmp_path / "run")
     assert set(trained.result["terms"]) == {"kd", "fitnet"}

@@ -29,10 +29,13 @@ def test_an_option_that_two_terms_have_is_not_guessed():
     ("override", "message"),
     [
         ("model.name=x", "`model.name` must begin with a head"),
-        ("model.pretrained=/none", "`model.pretrained` must be a safetensors file"),
+        ("model.pretrained=/none", "`model.pretrained`: /none does not exist"),
         ("model.features={deep: x}", r"`model.features\['deep'\]` must name a feature or a layer of the student"),
         ("teacher.weights=/none", "`teacher.weights`: /none does not exist"),
-        ("teacher.weights=x.pth", "`teacher.weights` must be a checkpoint file; x.pth is not a file"),
+        (
+            "teacher.weights=x.pth",
+            "`teacher.weights`: x.pth does not say which network it is. Give its source and name",
+        ),
         ("teacher.features={deep: x}", r"`teacher.features\['deep'\]` must name a feature or a layer of the teacher"),
         ("terms.af_dcd.groups=9", "`terms.af_dcd.groups` must divide"),
         ("data.options.num_images=0", "`data.options.num_images` must be at least 1"),

@@ -3,9 +3,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from tests.conftest import SMALL
 
-from segdistill import store
+from segdistill import networks, store
 from segdistill.data import CITYSCAPES_LABELS, STREETS_LABELS
-from segdistill.networks import Network, create_network, save_network
+from segdistill.networks import Network, create_network
 from segdistill.prediction import load
 from segdistill.prediction.load import load_predictor
 from segdistill.util import RunError
@@ -33,7 +33,7 @@ def test_load_reads_the_image_scale_of_training(save_network, tmp_path):
     network = create_network(SMALL, num_classes=9, options={"output_stride": 16})
     path = tmp_path / "x.safetensors"
     network.labels = STREETS_LABELS
-    save_network(path, network, extra={"image_scale": "0.5"})
+    networks.save_network(path, network, extra={"image_scale": "0.5"})
     assert load(path).image_scale == 0.5
     assert load(save_network()).image_scale == 1.0
 
@@ -43,7 +43,7 @@ def test_an_image_scale_that_cannot_be_is_refused(tmp_path, scale):
     network = create_network(SMALL, num_classes=9, options={"output_stride": 16})
     path = tmp_path / "x.safetensors"
     network.labels = STREETS_LABELS
-    save_network(path, network, extra={"image_scale": scale})
+    networks.save_network(path, network, extra={"image_scale": scale})
     with pytest.raises(ValueError, match=r"x\.safetensors .*image_scale"):
         load(path)
 
@@ -52,7 +52,7 @@ def test_a_label_table_of_another_length_than_the_logits_is_refused(tmp_path):
     network = create_network(SMALL, num_classes=9, options={"output_stride": 16})
     path = tmp_path / "x.safetensors"
     network.labels = CITYSCAPES_LABELS
-    save_network(path, network)
+    networks.save_network(path, network)
     with pytest.raises(ValueError, match=r"x\.safetensors must name its 9 classes; its table has 19"):
         load(path)
 
@@ -73,7 +73,7 @@ def test_load_says_what_it_found_instead(tmp_path, save_network):
 @pytest.mark.parametrize("name", ["x.pth", "x.pth.tar", "x.pt"])
 def test_the_authors_files_need_a_name_and_classes(tmp_path, name):
     with pytest.raises(ValueError, match="does not say which network it is. Give its source and name"):
-        load(tmp_path / name)
+        load_predictor(tmp_path / name)
     torch.save({"x": torch.zeros(1)}, tmp_path / name)
     with pytest.raises(ValueError, match="deeplabv3_resnet18"):
         load_predictor(tmp_path / name, source="official", name="deeplabv3_resnet18", labels=CITYSCAPES_LABELS)

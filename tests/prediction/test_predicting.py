@@ -205,7 +205,7 @@ def test_the_pixel_limit_has_a_switch_in_both_directions(predictor, tmp_path, mo
     write_image(tmp_path / "in/a.png", size=(30, 40))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)  # Pillow refuses twice as many
     done = sd.predict(predictor, tmp_path / "in", out=tmp_path / "out")
-    assert "has 40 x 30 = 1200 pixels, which is above the limit of 1000" in done.failed[0][1]
+    assert "has 40 x 30 = 1,200 pixels; more than 1,000 pixels are not read" in done.failed[0][1]
     assert "--max-pixels 1200" in done.failed[0][1]
     assert len(sd.predict(predictor, tmp_path / "in", out=tmp_path / "out", max_pixels=1200).masks) == 1
     assert Image.MAX_IMAGE_PIXELS == 500

@@ -5,7 +5,7 @@ from segdistill.util import RecipeError
 
 MINE = """
 data: {dataset: streets, crop_size: [32, 48], options: {num_images: 5}}
-model: {name: deeplabv3_resnet18, backbone: {channels: [8, 16]}}
+model: {name: deeplabv3_resnet18, options: {backbone: {channels: [8, 16]}}}
 train: {iterations: 10}
 """
 

@@ -14,6 +14,7 @@ import torch
 from segdistill.comparison.execution import is_over
 from segdistill.comparison.planning import Planned
 from segdistill.engine import StopSignal
+from segdistill.experiment import CORES
 from segdistill.util import RunError, Stopped, command
 
 POLL_SECONDS = 0.5
@@ -74,7 +75,7 @@ def _start(runs: Sequence[Planned], number: int, jobs: int, file: Path) -> "subp
 
 def _share(number: int, jobs: int) -> dict[str, str]:
     """The environment of worker ``number``: its GPU, its cores."""
-    share = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))} | dict(os.environ)
+    share = {CORES: str(max(1, (os.cpu_count() or 1) // jobs))} | dict(os.environ)
     count = torch.cuda.device_count()
     if count:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))

@@ -9,8 +9,8 @@ import torch
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from segdistill.data.pictures import ByteMap, read_image, read_mask
-from segdistill.labels import LabelTable
+from segdistill.data.pictures import ByteMap, IdMap, read_image, read_mask
+from segdistill.labels import LARGEST_ID, LabelTable
 from segdistill.types import IGNORE_INDEX
 from segdistill.util import ArgumentError, DataError, ranges, shorten
 
@@ -29,6 +29,7 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         labels: Its classes; ids in masks become train ids through ``labels.id_to_train_id``.
         samples: Image and mask files in a fixed order; a mask of None is an unlabelled image.
         unpaired: Masks that belong to no image; only ``scan`` looks at them.
+        ignore_others: Whether ids that ``labels`` does not have do not count; else they are errors.
 
     Raises:
         ValueError: If the split is unknown.
@@ -49,12 +50,13 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         labels: LabelTable,
         samples: Sequence[Sample],
         unpaired: Sequence[Path] = (),
+        ignore_others: bool = False,
     ) -> None:
         self.check_split(split)
         self.root, self.split, self.labels = Path(root), split, labels
         self.samples, self.unpaired = list(samples), list(unpaired)
-        self._known = np.zeros(256, dtype=np.bool_)
-        self._train_id = np.full(256, IGNORE_INDEX, dtype=np.uint8)
+        self._known = np.full(LARGEST_ID + 1, ignore_others)
+        self._train_id = np.full(LARGEST_ID + 1, IGNORE_INDEX, dtype=np.uint8)
         for label_id, train_id in labels.id_to_train_id.items():
             self._known[label_id], self._train_id[label_id] = True, train_id
 
@@ -104,18 +106,20 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
             )
         return image, tv_tensors.Mask(torch.from_numpy(self.to_train_ids(ids, mask_path)))
 
-    def read_ids(self, path: Path) -> ByteMap:
-        """Read a mask file as class ids, (H, W) uint8; override it for other encodings."""
+    def read_ids(self, path: Path) -> IdMap:
+        """Read a mask file as class ids, (H, W) uint8 or uint16; override it for other encodings."""
         return read_mask(path)
 
-    def to_train_ids(self, ids: ByteMap, path: Path) -> ByteMap:
+    def to_train_ids(self, ids: IdMap, path: Path) -> ByteMap:
         """Translate the ids of a mask; ``path`` is the file they come from, for messages."""
         if not self._known.take(ids).all():  # `take` is several times faster than indexing
-            found = np.unique(ids[~self._known[ids]]).tolist()
+            unknown = ids[~self._known[ids]]
+            found = np.unique(unknown).tolist()
             raise DataError(
                 path,
                 f"holds ids that `{self.labels.name}` does not have: {shorten(found)} "
-                f"(allowed: {ranges(np.flatnonzero(self._known).tolist())})",
+                f"(allowed: {ranges(np.flatnonzero(self._known).tolist())}), "
+                f"in {unknown.size:,} of {ids.size:,} pixels",
                 self.unknown_ids_remedy(found),
             )
         train_ids: ByteMap = self._train_id.take(ids)

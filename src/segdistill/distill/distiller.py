@@ -105,7 +105,15 @@ class Distiller(nn.Module):
                 f"`name` of a term must be new and without dots; got {name!r}. Give `name=` to the term."
             )
         layers = layer_pairs(kind.layer if term.layer is None else term.layer, several=kind.several, term=name)
-        known = [self._widths(name, pair, teacher) for pair in layers]
+        try:
+            known = [self._widths(name, pair, teacher) for pair in layers]
+        except ArgumentError as error:
+            if kind.several and len(layers) == 2 and term.layer == [one for one, _ in layers]:
+                pair = f"[[{', '.join(one for one, _ in layers)}]]"
+                raise ArgumentError(
+                    f"{error} This loss takes several layers: a pair of student and teacher is {pair}."
+                ) from None
+            raise
         student_channels, teacher_channels = (_one_or_list([pair[role] for pair in known]) for role in (0, 1))
         sizes: dict[str, Width] = {
             "student_channels": student_channels,

@@ -9,10 +9,12 @@ from segdistill.experiment.profiling import PROFILE_WARM_UP, Profile, profile
 from segdistill.experiment.scoring import examine_set, make_accelerator, score_network, score_set
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.settings import build_protocol
+from segdistill.experiment.threads import CORES
 from segdistill.experiment.training import Runner, run_recipe
 from segdistill.experiment.verbs import Cached, Evaluation, Trained, evaluate, prepare, train
 
 __all__ = [
+    "CORES",
     "PROFILE_WARM_UP",
     "Built",
     "Cached",

@@ -35,6 +35,12 @@ def environment(accelerator: Accelerator) -> Environment:
     )
 
 
+def threads_of(folder: Path) -> int | None:
+    """Threads that the run of a folder had; None if it does not say."""
+    path = folder / store.ENVIRONMENT
+    return store.read_record(Environment, path).threads if path.is_file() else None
+
+
 def _commit() -> str | None:
     """The commit of the source tree, marked ``-dirty`` if changed; None for an installed package."""
     here = Path(__file__).parent

@@ -69,5 +69,5 @@ def given_student(student: nn.Module, labels: LabelTable, features: Mapping[str,
         raise ArgumentError(
             f"`student` must have the {labels.num_classes} classes of the data; it has {network.num_classes}."
         )
-    network.labels, network.role = labels, "student"
+    network.labels = labels
     return network

@@ -36,7 +36,6 @@ def build_teacher(teacher: TeacherConfig, labels: LabelTable, *, precision: str 
     """
     predictor = load_teacher(teacher, labels)
     refuse_other_classes(f"the teacher {teacher.weights}", predictor.names, labels.names)
-    predictor.network.role = "teacher"
     return Teacher(
         predictor.network,
         features=teacher.features,

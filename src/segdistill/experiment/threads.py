@@ -1,65 +1,80 @@
 """How many threads a run on a CPU uses.
 
-torch takes all cores. Small networks gain little by it, and when another process wants a core, the threads wait for
-each other at the end of every layer: measured on two cores, steps take four to seven times as long. So a run takes
-a thread more only for so much work a layer. The rule needs no clock, since the number of threads changes the last bits
-of a result: equal runs on one machine must choose alike. docs/architecture.md has the measurements.
+torch takes all cores. Small networks gain little by that, and when another process wants a core, the threads wait for
+each other at the end of every layer: on two cores, steps beside one busy process took four to ten times as long
+(docs/threads.md). So a run takes a thread more only for so much work a layer. The choice needs no clock: the number of
+threads changes the last bits of a result, so equal runs on one machine must choose alike, and a resumed run goes on
+with what it had.
 """
 
+import contextlib
+import logging
 import os
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from segdistill.distill import Distiller
-from segdistill.networks import Teacher
+from segdistill.experiment.session import Built
+from segdistill.recipe import Recipe
 
-WORK_PER_THREAD = 400e6
+logger = logging.getLogger(__name__)
+
+WORK_PER_THREAD = 60e6
 """Floating-point operations of a layer's forward and backward pass from which a further thread pays."""
 
 CORES = "SEGDISTILL_CORES"
-"""Environment variable: how many cores this process may use, where several share the machine."""
+"""Environment variable: how many cores this process may use, where several of ours share the machine."""
 
 _USERS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
 
 
-def choose_threads(distiller: Distiller, teacher: Teacher | None, crop_size: tuple[int, int], images: int) -> int:
-    """Threads for training steps of these networks; as they are where the user has set them.
+@contextlib.contextmanager
+def chosen_threads(recipe: Recipe, built: Built, device: torch.device, earlier: int | None) -> Iterator[None]:
+    """What runs inside has the threads of its run; afterwards the process has those that it had.
 
     Args:
-        distiller: Student and terms, on the CPU.
-        teacher: Or None.
-        crop_size: (height, width) of a crop, pixels.
-        images: Crops in a micro-batch.
+        recipe: ``train.threads``, if it says so.
+        built: The networks, from whose work it follows otherwise.
+        device: On a GPU nothing is changed.
+        earlier: Threads of the run that is resumed; None for a new one.
     """
     given = torch.get_num_threads()
-    if any(name in os.environ for name in _USERS):
-        return given
+    if device.type != "cpu" or any(name in os.environ for name in _USERS):
+        yield
+        return
     allowed = min(given, int(os.environ.get(CORES, given)))
-    return max(1, min(allowed, int(work_per_layer(distiller, teacher, crop_size, images) / WORK_PER_THREAD)))
+    wanted = recipe.train.threads or earlier or int(work_per_layer(recipe, built) / WORK_PER_THREAD)
+    threads = max(1, min(allowed, wanted))
+    logger.info("%d of %d threads (train.threads or OMP_NUM_THREADS set another number)", threads, given)
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(given)
 
 
 @torch.no_grad()
-def work_per_layer(distiller: Distiller, teacher: Teacher | None, crop_size: tuple[int, int], images: int) -> float:
-    """Floating-point operations of a training step divided by the number of layers that multiply.
+def work_per_layer(recipe: Recipe, built: Built) -> float:
+    """Floating-point operations of a training step's micro-batch, divided by the number of layers that multiply.
 
-    Counted in one forward pass of one crop. A backward pass takes twice as many; the teacher has none.
+    Counted in a forward pass over one crop. A student's backward pass takes twice as many; a teacher has none. Losses are
+    left out: their layers are as large as the largest.
     """
-    modes = {module: module.training for module in distiller.modules()}
-    image = torch.zeros(1, 3, *crop_size)
-    distiller.eval()
-    state = torch.get_rng_state()
-    with FlopCounterMode(display=False) as of_student, torch.compiler.set_stance("force_eager"):
-        distiller.network(image)
-    with FlopCounterMode(display=False) as of_teacher, torch.compiler.set_stance("force_eager"):
-        if teacher is not None:
-            teacher(image)
-    torch.set_rng_state(state)
+    networks = [built.distiller.network, *([] if built.teacher is None else [built.teacher])]
+    image = torch.zeros(1, 3, *recipe.data.crop_size)
+    modes = {module: module.training for module in built.distiller.modules()}
+    built.distiller.eval()
+    flops = 0.0
+    with torch.random.fork_rng(devices=[]), torch.compiler.set_stance("force_eager"):
+        for network, passes in zip(networks, (3, 1), strict=False):
+            with FlopCounterMode(display=False) as counter:
+                network(image)
+            flops += passes * counter.get_total_flops()
     for module, mode in modes.items():
         module.training = mode
-    flops = 3 * of_student.get_total_flops() + of_teacher.get_total_flops()
-    networks = [distiller.network, *([] if teacher is None else [teacher])]
     layers = sum(isinstance(layer, _LAYERS) for network in networks for layer in network.modules())
-    return float(images * flops / max(1, layers))
+    images = recipe.data.batch_size // recipe.train.accumulate
+    return images * flops / max(1, layers)

@@ -17,13 +17,14 @@ from segdistill.data import EvalLoader, SegmentationDataset, Selection, eval_loa
 from segdistill.engine import Progress, Segment, checkpoint, eager, train
 from segdistill.experiment.checking import refuse_faults
 from segdistill.experiment.describing import teacher_name, term_record
-from segdistill.experiment.environment import environment, event_log
+from segdistill.experiment.environment import environment, event_log, threads_of
 from segdistill.experiment.evidence import write_gallery
 from segdistill.experiment.features import NUM_IMAGES, write_pixel_features
 from segdistill.experiment.folders import Start, refuse_other
 from segdistill.experiment.scoring import Examination, examine_set, make_accelerator, score_set
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.settings import build_plan, build_protocol
+from segdistill.experiment.threads import chosen_threads
 from segdistill.experiment.trackers import tensorboard
 from segdistill.measure import latencies
 from segdistill.metrics import Scores
@@ -66,20 +67,23 @@ def run_recipe(
     if resume and store.is_complete(folder):
         return store.read_record(Result, folder / store.RESULT).as_json()
     accelerator = make_accelerator(recipe)
+    earlier = threads_of(folder) if resume else None
     with contextlib.ExitStack() as start:
         if accelerator.is_main_process:
             start.callback(Start(folder).undo)
             store.write_text(folder / store.RECIPE, dump_recipe(recipe))
-            store.write_record(folder / store.ENVIRONMENT, environment(accelerator))
         with event_log(folder, accelerator):
-            runner = Runner(recipe, build(recipe, student, teacher), folder, accelerator)
-            if accelerator.is_main_process:
+            built = build(recipe, student, teacher)
+            with chosen_threads(recipe, built, accelerator.device, earlier):
+                runner = Runner(recipe, built, folder, accelerator)
+                if accelerator.is_main_process:
+                    store.write_record(folder / store.ENVIRONMENT, environment(accelerator))
+                    with eager():
+                        refuse_faults(recipe, built, accelerator.device)
+                start.pop_all()  # from here on the folder is a run's
+                progress = runner.train(resume=resume, on_log=on_log)
                 with eager():
-                    refuse_faults(recipe, runner.built, accelerator.device)
-            start.pop_all()  # from here on the folder is a run's
-            progress = runner.train(resume=resume, on_log=on_log)
-            with eager():
-                result = runner.finish(progress)
+                    result = runner.finish(progress)
     accelerator.wait_for_everyone()
     return result.as_json()
 
@@ -101,7 +105,7 @@ class Runner:
         if accelerator.num_processes > 1 and self.device.type == "cuda":
             self.distiller = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.distiller)  # type: ignore[no-untyped-call]
         if recipe.train.compile:
-            self.distiller.student.compile()  # in place: names, weights and files stay
+            self.distiller.network.module.compile()  # in place: names, weights and files stay
 
     def train(self, *, resume: bool, on_log: Callable[[dict[str, Any]], None] | None) -> Progress:
         """The loop, with the validation set as the judge."""

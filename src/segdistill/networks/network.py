@@ -227,6 +227,7 @@ def as_network(
         again = [f"`{name}`" for name, value in told.items() if value is not None]
         if again:
             raise ArgumentError(f"{', '.join(again)} must be left out for a Network, which knows them itself.")
+        model.role = role
         return model if features is None else model.reading(features)
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"the {role} must be a torch module or a Network; got {type(model).__name__}.")

@@ -188,6 +188,7 @@ class TrainConfig(_Closed):
         compile: ``torch.compile`` the student, at the first step; it is scored uncompiled.
         freeze_bn: Keep BatchNorm at its stored statistics.
         device: ``auto``, ``cpu`` or ``cuda``.
+        threads: Of a run on a CPU; null for a choice by the work a layer. ``OMP_NUM_THREADS`` goes before it.
         tracker: ``tensorboard`` or null.
         gallery: How many evaluated images to keep as pictures for the report.
     """
@@ -204,6 +205,7 @@ class TrainConfig(_Closed):
     compile: bool = False
     freeze_bn: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Count | None = None
     tracker: Literal["tensorboard"] | None = None
     gallery: Annotated[int, Field(ge=0, le=64)] = 8
 

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 from tests.data.contract import MaskContract, SplitContract
-from tests.data.fakes import make_cityscapes
+from tests.data.fakes import make_cityscapes, write_mask
 
 from segdistill.data import CITYSCAPES_LABELS, Cityscapes
 from segdistill.util import DatasetNotFoundError
@@ -35,6 +35,34 @@ def test_no_city(tmp_path):
         (tmp_path / folder).mkdir(parents=True)
     with pytest.raises(DatasetNotFoundError, match="by city"):
         Cityscapes(tmp_path, "val")
+
+
+class TestTrainIds(MaskContract, SplitContract):
+    kind = Cityscapes
+    num_classes, num_ids = 19, 20
+    counts = {"train": 3, "val": 2, "test": 1}
+    unlabelled = ("test",)
+
+    @staticmethod
+    def make(root):
+        make_cityscapes(root)
+        for path in root.glob("gtFine/*/*/*_labelIds.png"):
+            write_mask(path.with_name(path.name.replace("labelIds", "labelTrainIds")), (*range(19), 255))
+        return root
+
+    def build(self, root, split):
+        return Cityscapes(root, split, labels="labelTrainIds")
+
+
+def test_other_masks_are_none(tmp_path):
+    with pytest.raises(ValueError, match="`labels` must be labelIds or labelTrainIds; got 'color'"):
+        Cityscapes(tmp_path, labels="color")
+
+
+def test_both_kinds_of_masks_have_the_same_classes(tmp_path):
+    make_cityscapes(tmp_path)
+    table = TestTrainIds().build(TestTrainIds.make(tmp_path / "b"), "train").labels
+    assert (table.names, table.colors) == (CITYSCAPES_LABELS.names, CITYSCAPES_LABELS.colors)
 
 
 def test_the_published_map():

@@ -46,8 +46,52 @@ def test_ignored_ids(tmp_path):
 
 def test_ids_beyond_the_class_list(tmp_path):
     make_folder(tmp_path, num_classes=5)
-    with pytest.raises(DataError, match=r"scene0\.png.*3, 4 \(allowed: 0-2, 255\)\. .*void, .*`ignore` .*: \[3, 4\]`"):
+    with pytest.raises(
+        DataError,
+        match=r"scene0\.png.*3, 4 \(allowed: 0-2, 255\), in 384 of 960 .* void, set `data\.options\.ignore: \[3, 4\]`",
+    ):
         Folder(tmp_path, classes=["a", "b", "c"]).load(0)
+
+
+def test_ids_of_16_bits(tmp_path):
+    make_folder(tmp_path)
+    ids = np.random.default_rng(0).choice(np.uint16([0, 7, 300, 40000]), (HEIGHT, WIDTH))
+    Image.fromarray(ids).save(tmp_path / "train/masks/scene0.png")
+    dataset = Folder(tmp_path, labels={"a": 0, "b": [7, 40000], "c": 300})
+    expected = np.select([ids == 0, ids == 300], [0, 2], 1)
+    assert dataset[0][1].tolist() == expected.tolist()
+    with pytest.raises(DataError, match=r"1, 2 \(allowed: 0, 7, 255, 300, 40000\)"):
+        dataset.load(1)
+    loose = Folder(tmp_path, labels={"a": 0, "b": 7}, others="ignore")
+    assert loose[0][1].tolist() == np.select([ids == 0, ids == 7], [0, 1], 255).tolist()
+
+
+def test_binary_masks_of_0_and_255(tmp_path):
+    make_folder(tmp_path)
+    for path in (tmp_path / "train/masks").iterdir():
+        write_mask(path, [0, 255])
+    asked = Folder(tmp_path, labels={"background": 0, "object": 255})
+    assert set(asked[0][1].flatten().tolist()) == {0, 1}
+    with pytest.raises(ValueError, match="The background is a class too"):
+        Folder(tmp_path, classes=["object"])
+
+
+def test_the_remedy_for_a_second_value_far_away(tmp_path):
+    make_folder(tmp_path)
+    write_mask(tmp_path / "train/masks/scene0.png", [0, 128])
+    with pytest.raises(DataError, match=r"labels: \{background: 0, object: 128\}`"):
+        Folder(tmp_path, classes=["background", "object"]).load(0)
+
+
+@pytest.mark.parametrize("name", ["images", "masks", "image_ending", "mask_ending", "lists", "group"])
+def test_options_that_are_text(tmp_path, name):
+    with pytest.raises(ValueError, match=f"`{name}` must be text; got 5"):
+        Folder(make_folder(tmp_path), **{name: 5})
+
+
+def test_a_group_needs_shares(tmp_path):
+    with pytest.raises(ValueError, match="`group` must come with `shares`"):
+        Folder(make_folder(tmp_path), group="{group}_*")
 
 
 COLORS = [[200, 0, 0], [0, 200, 0], [0, 0, 0]]
@@ -81,7 +125,7 @@ def test_colour_masks_must_not_be_lossy(tmp_path):
     make_folder(tmp_path)
     (tmp_path / "train/masks/scene0.png").unlink()
     write_image(tmp_path / "train/masks/scene0.jpg")
-    with pytest.raises(DataError, match="loss"):
+    with pytest.raises(DataError, match="JPEG file, whose compression alters ids"):
         Folder(tmp_path, classes=["a", "b", "c"], colors=COLORS).load(0)
 
 
@@ -90,7 +134,7 @@ def test_colour_masks_must_not_be_lossy(tmp_path):
     [
         ({"classes": ["a", "b"], "colors": COLORS}, "one colour per name"),
         ({"classes": ["a", "b"], "colors": [[1, 1, 1], [1, 1, 1]]}, "`colors` must differ"),
-        ({"classes": ["a", "a"]}, "`names` must differ"),
+        ({"classes": ["a", "a"]}, "`classes` must differ"),
         ({"split": "../train"}, "name of a folder"),
     ],
 )

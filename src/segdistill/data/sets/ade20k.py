@@ -1,11 +1,13 @@
 """ADE20K, the scene parsing challenge."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from segdistill.data.base import SegmentationDataset
 from segdistill.data.layout import pair, require
 from segdistill.labels import LabelTable, name_list
+from segdistill.util import shorten
 
 _NAMES: Final = name_list("""
 wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person, earth,
@@ -46,6 +48,7 @@ class ADE20K(SegmentationDataset):
     Args:
         root: The folder ``ADEChallengeData2016``.
         split: ``"train"`` or ``"val"``.
+        ignore: Further ids that do not count, such as 255 in masks that other tools have written.
 
     Raises:
         ValueError: If the split is unknown.
@@ -54,9 +57,14 @@ class ADE20K(SegmentationDataset):
 
     splits = tuple(_FOLDERS)
 
-    def __init__(self, root: Path | str, split: str = "train") -> None:
+    def __init__(self, root: Path | str, split: str = "train", *, ignore: Sequence[int] = ()) -> None:
         self.check_split(split)
         folder = _FOLDERS[split]
         images, masks = require(root, f"images/{folder}", f"annotations/{folder}", layout=_LAYOUT)
         samples, unpaired = pair(images, masks)
-        super().__init__(root, split, labels=ADE20K_LABELS, samples=samples, unpaired=unpaired)
+        labels = ADE20K_LABELS.ignoring(ignore)
+        super().__init__(root, split, labels=labels, samples=samples, unpaired=unpaired)
+
+    def unknown_ids_remedy(self, ids: Sequence[int]) -> str:
+        """Most often such an id is void."""
+        return f"If they mean void, set `data.options.ignore: [{shorten(ids)}]`; else correct the mask."

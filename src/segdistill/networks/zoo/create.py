@@ -18,7 +18,7 @@ from segdistill.networks.zoo.pretrained import load_backbone
 from segdistill.networks.zoo.pspnet import PSPHead
 from segdistill.networks.zoo.segmenter import STAGES, Segmenter
 from segdistill.types import Preprocessing
-from segdistill.util import ArgumentError, UnavailableError, nearest
+from segdistill.util import ArgumentError, MissingFileError, UnavailableError, WeightsError, nearest
 
 HEADS: dict[str, Callable[[int, int], Head]] = {
     "deeplabv3": DeepLabV3Head,
@@ -208,7 +208,10 @@ def _create_backbone(
             ) from error
     elif pretrained is not False:
         known = timm.create_model(name, **options).state_dict().keys()
-        load_backbone(backbone, pretrained, name=name, known=known)
+        try:
+            load_backbone(backbone, pretrained, name=name, known=known)
+        except (MissingFileError, WeightsError) as error:
+            raise type(error)(f"`pretrained`: {error}") from error
     return backbone
 
 

@@ -39,7 +39,7 @@ def load_backbone(backbone: nn.Module, path: str | Path, *, name: str, known: Co
     optional = {key: state[key] for key in state if key.endswith("num_batches_tracked")}
     problem = misfit({**optional, **used, **foreign}, state)
     if problem:
-        raise WeightsError(f"`pretrained` must hold the weights of timm's `{name}`; {path} does not: {problem}.")
+        raise WeightsError(f"{path} must hold the weights of timm's `{name}`, and does not: {problem}.")
     backbone.load_state_dict({**optional, **used})
     logger.info("%s: read %d tensors, skipped %s.", path, len(used), quote(unused, 10) or "none")
 
