@@ -123,6 +123,37 @@ def test_the_python_page_runs(tmp_path, monkeypatch):
                                                "prepare")}  # fmt: skip
 
 
+def test_the_python_of_the_page_on_prediction_runs(tmp_path, save_network, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos/a.jpg", "photos/deep/b.png", "more/c.png"):
+        write_image(tmp_path / name)
+    (tmp_path / "runs/student").mkdir(parents=True)
+    (tmp_path / "runs/student/student.safetensors").write_bytes(save_network().read_bytes())
+    (code,) = samples((ROOT / "docs/predict.md").read_text(encoding="utf-8"), "python")
+    scope = {}
+    exec(code, scope)
+    assert scope["done"].failed == []
+    assert len(scope["done"].masks) == 3
+    assert scope["likely"].shape[1:] == scope["mask"].shape
+
+
+def test_every_option_of_predict_is_documented():
+    from inspect import signature
+
+    from typer.main import get_command
+
+    from segdistill.cli.app import app
+
+    page = (ROOT / "docs/predict.md").read_text(encoding="utf-8")
+    table = [cells[:2] for cells in rows(page) if cells[0].startswith("`--")]
+    documented = {name for cell, _ in table for name in re.findall(r"--[a-z-]+", cell)}
+    options = [name for option in get_command(app).commands["predict"].params for name in
+               (*option.opts, *option.secondary_opts) if name.startswith("--")]  # fmt: skip
+    assert documented == set(options)
+    arguments = {re.match(r"`(\w+)", cell).group(1) for _, cell in table}
+    assert arguments == set(signature(segdistill.predict).parameters) - {"run", "source", "advance"}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_resolve(page):
     text = SAMPLE.sub("", page.read_text(encoding="utf-8"))

@@ -32,11 +32,10 @@ def test_train_evaluate_predict_and_report_end_to_end(ok, tmp_path):
     for seed, name in enumerate(("a.png", "deep/b.jpg")):
         write_image(images / name, seed=seed)
     printed = ok("predict", run, images, "--out", tmp_path / "masks")
-    assert "2 images, masks and overlays in" in printed
-    mask = Image.open(tmp_path / "masks/a_png_mask.png")
+    assert f"2 images, masks and overlays in {tmp_path / 'masks'}" in printed
+    mask = Image.open(tmp_path / "masks/masks/a.png")
     assert np.array_equal(np.array(mask), segdistill.load(run)(images / "a.png").numpy())
-    assert (tmp_path / "masks/deep/b_jpg_overlay.png").is_file()
-    assert str(tmp_path / "masks/a_png_mask.png") in printed.splitlines()
+    assert (tmp_path / "masks/overlays/deep/b.jpg").is_file()
 
     report, table = tmp_path / "report.html", tmp_path / "table.md"
     printed = ok("report", run, "--out", report, "--markdown", table)

@@ -153,7 +153,7 @@ def test_the_bound_on_pixels_and_its_switch(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(DataError, match=r"more than 200 pixels.*SEGDISTILL_MAX_PIXELS=NUMBER"):
         read_image(tmp_path / "image.png")
-    assert size_of(tmp_path / "image.png") == (0, 0)
+    assert size_of(tmp_path / "image.png") == (10, 25)  # by the header: nothing is decoded
     monkeypatch.setenv(PIXELS_SWITCH, "250")
     assert read_image(tmp_path / "image.png").shape == (3, 10, 25)
     assert size_of(tmp_path / "image.png") == (10, 25)
@@ -206,3 +206,18 @@ def test_the_size_by_the_header(tmp_path):
     assert size_of(tmp_path / "image.png") == (5, 7)
     (tmp_path / "image.png").write_bytes(b"")
     assert size_of(tmp_path / "image.png") == size_of(tmp_path / "none.png") == (0, 0)
+
+
+def test_a_picture_above_the_limit_is_called_too_large_and_not_damaged(tmp_path, monkeypatch):
+    write_image(tmp_path / "x.png", size=(30, 40))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 599)  # Pillow refuses above twice as many
+    with pytest.raises(DataError, match=r"x\.png` has 40 x 30 = 1,200 pixels; more than 1,198 pixels are not") as error:
+        read_image(tmp_path / "x.png")
+    assert "--max-pixels 1200" in str(error.value)
+    assert "damaged" not in str(error.value)
+    assert read_image(tmp_path / "x.png", max_pixels=1200).shape == (3, 30, 40)
+    Image.new("L", (40, 30)).save(tmp_path / "mask.png")
+    with pytest.raises(DataError, match=r"SEGDISTILL_MAX_PIXELS=NUMBER\.$"):
+        read_mask(tmp_path / "mask.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # somebody who wants no limit has none
+    assert read_mask(tmp_path / "mask.png").shape == (30, 40)

@@ -10,7 +10,6 @@ from segdistill.data import Images, eval_loader
 from segdistill.engine.evaluation import Protocol, class_scores, to_device
 from segdistill.labels import LabelTable
 from segdistill.networks import Network
-from segdistill.prediction.files import find_images, predict_files
 from segdistill.prediction.pixels import pixels_of
 from segdistill.prediction.predictor import Predictor
 from segdistill.types import Preprocessing
@@ -140,53 +139,21 @@ def test_an_overlay_mixes_image_and_colours():
         assert np.abs(mixed - ((1 - opacity) * 100 + opacity * colors)).max() <= 0.5
 
 
-def test_find_images_of_a_file_a_folder_and_a_pattern(tmp_path):
-    for name in ("b.png", "deep/er/a.JPG", "deep/c.webp", "notes.txt"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-
-    def found(source):
-        pairs = find_images(str(source))
-        assert all(path.is_file() and str(path).endswith(str(relative)) for path, relative in pairs)
-        return [str(relative) for _, relative in pairs]
-
-    assert found(tmp_path / "b.png") == ["b.png"]
-    assert found(tmp_path) == ["b.png", "deep/c.webp", "deep/er/a.JPG"]
-    assert found(tmp_path / "deep/er/*") == ["a.JPG"]
-    assert found(tmp_path / "deep/**/*") == ["c.webp", "er/a.JPG"]
-    assert found(f"{tmp_path}/**/*.png") == ["b.png"]
-
-
-@pytest.mark.parametrize("source", ["", "nothing", "*.jpg", "none/**/*.png"])
-def test_find_images_that_are_not_there(tmp_path, source):
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(ImageError, match="names no image: give an image, a folder of images or a quoted glob"):
-        find_images(f"{tmp_path}/{source}")
-
-
-def test_every_image_gets_its_own_files_in_the_folders_it_came_from(tmp_path):
-    names = ["a.png", "a.jpg", "a_png.png", "a.b.png", "a_b.png", "deep/a.png"]
-    for seed, name in enumerate(names):
-        write_image(tmp_path / "in" / name, seed=seed)
+def test_probabilities_add_up_and_their_largest_is_the_mask(picture):
     predict = predictor()
-    masks = list(predict_files(predict, str(tmp_path / "in"), tmp_path / "out"))
-    assert len(set(masks)) == len(names)
-    assert len([path for path in (tmp_path / "out").rglob("*") if path.is_file()]) == 2 * len(names)
-    assert len(list((tmp_path / "out/deep").iterdir())) == 2
-    for (image, _), mask in zip(find_images(str(tmp_path / "in")), masks, strict=True):
-        assert np.array_equal(np.array(Image.open(mask)), predict(image).numpy())
-        overlay = Image.open(str(mask).replace("_mask.png", "_overlay.png"))
-        assert np.array_equal(np.array(overlay), np.array(predict.overlay(image, predict(image))))
+    for protocol in (Protocol(), Protocol((0.5, 1.0), flip=True), Protocol(window=(16, 16))):
+        likely = predict.probabilities(picture, protocol)
+        assert likely.shape == (3, 24, 40)
+        assert torch.allclose(likely.sum(0), torch.ones(24, 40), atol=1e-5)
+        assert torch.equal(likely.argmax(0).byte(), predict(picture, protocol))
 
 
-def test_an_unreadable_image_is_named_and_what_was_written_is_kept(tmp_path):
-    write_image(tmp_path / "in/a.png")
-    (tmp_path / "in/b.png").write_bytes(b"no picture")
-    masks = predict_files(predictor(), str(tmp_path / "in"), tmp_path / "out")
-    assert next(masks).name == "a_png_mask.png"
-    with pytest.raises(DataError, match=r"in/b\.png` cannot be decoded as image"):
-        next(masks)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_png_mask.png", "a_png_overlay.png"]
+def test_a_window_gives_the_mask_that_scoring_gives(picture):
+    predict = predictor(image_scale=0.5)
+    protocol = Protocol((0.75, 1.0), True, (8, 16))
+    batch = to_device(next(iter(eval_loader(Images(picture), image_scale=0.5))), torch.device("cpu"))
+    scores = class_scores(predict.network.segment, batch.image, (24, 40), protocol)
+    assert torch.equal(predict(picture, protocol), scores.argmax(1)[0].byte())
 
 
 def test_a_truncated_image_is_named(tmp_path):

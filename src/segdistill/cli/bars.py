@@ -1,5 +1,6 @@
 """Progress, on standard error."""
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from segdistill.cli.console import SPEAKS, err
@@ -75,5 +76,20 @@ def show_counts(bar: "Progress") -> "Callable[[str, int, int], None]":
         if name not in tasks:
             tasks[name] = bar.add_task(f"reading {name}", total=total, note="")
         bar.update(tasks[name], completed=done)
+
+    return show
+
+
+def show_speed(bar: "Progress", words: str) -> "Callable[[int, int], None]":
+    """A function that shows how many images are done, of how many, and how many a second."""
+    begun = 0.0
+    task: Any = None
+
+    def show(done: int, total: int) -> None:
+        nonlocal begun, task
+        if task is None:
+            begun, task = time.perf_counter(), bar.add_task(words, total=total, note="")
+        speed = done / max(time.perf_counter() - begun, 1e-9)
+        bar.update(task, completed=done, total=total, note=f"{speed:.3g} img/s" if done else "")
 
     return show

@@ -1,4 +1,4 @@
-"""Verbs for what was trained: evaluate, predict, report."""
+"""Verbs for what was trained: evaluate, report."""
 
 from pathlib import Path
 from typing import Annotated
@@ -33,19 +33,6 @@ def evaluate(
     print_scores(scored)
     if json is not None:
         store.write_json(json, scored._asdict())
-
-
-def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder or a student.safetensors.")],
-    source: Annotated[str, typer.Argument(metavar="IMAGES", help="An image, a folder, or a quoted glob pattern.")],
-    folder: Annotated[Path, typer.Option("--out", help="Where masks and overlays go.")] = Path("predictions"),
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda if there is one.")] = "auto",
-) -> None:
-    """Write a class mask and an overlay for every image."""
-    from segdistill.prediction import predict as write_masks
-
-    written = write_masks(run, source, out=folder, device=device, on_mask=lambda mask: say(str(mask)))
-    say(f"{len(written.masks)} images, masks and overlays in {folder}")
 
 
 def report(

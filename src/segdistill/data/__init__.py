@@ -7,7 +7,7 @@ from segdistill.data.base import SegmentationDataset
 from segdistill.data.cache.read import Prepared, Source
 from segdistill.data.cache.write import prepare
 from segdistill.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
-from segdistill.data.pictures import IMAGE_SUFFIXES, read_image, read_mask
+from segdistill.data.pictures import IMAGE_SUFFIXES, read_image, read_mask, size_of, tiff_tags
 from segdistill.data.scan import Fault, ScanReport, scan
 from segdistill.data.selection import Selection, evenly, spread, together
 from segdistill.data.sets.ade20k import ADE20K, ADE20K_LABELS
@@ -66,7 +66,9 @@ __all__ = [
     "read_mask",
     "resize_image",
     "scan",
+    "size_of",
     "spread",
+    "tiff_tags",
     "together",
     "train_loader",
     "train_transform",

@@ -6,8 +6,10 @@ masks.
 
 import io
 import os
+import threading
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
@@ -34,14 +36,15 @@ MASK_FORMATS: Final = ("PNG", "BMP", "TIFF")
 _MOST_COLORS: Final = 64  # of a mask: more are a photograph
 
 PIXELS_SWITCH: Final = "SEGDISTILL_MAX_PIXELS"
-"""The environment variable that raises Pillow's bound on the pixels of a picture; workers inherit it."""
+"""The environment variable that raises the limit on the pixels of a picture; workers inherit it."""
 
 
-def read_image(path: Path | str) -> tv_tensors.Image:
+def read_image(path: Path | str, max_pixels: int | None = None) -> tv_tensors.Image:
     """Read a picture as RGB, turned upright as its EXIF orientation says.
 
     Args:
         path: A JPEG, PNG, WebP, BMP or TIFF file. Alpha is dropped, grey is repeated.
+        max_pixels: Larger ones are refused unread; None for the limit of Pillow, 178,956,970, or its switch.
 
     Returns:
         (3, H, W), uint8: a view of (H, W, 3) in memory, which resizes several times faster than planes do.
@@ -49,7 +52,7 @@ def read_image(path: Path | str) -> tv_tensors.Image:
     Raises:
         DataError: If the file is missing, cannot be decoded, or has more than 8 bits per channel or further channels.
     """
-    picture = _decode(Path(path), IMAGE_FORMATS, "image", deep=False)
+    picture = _decode(Path(path), IMAGE_FORMATS, "image", deep=False, max_pixels=max_pixels)
     ImageOps.exif_transpose(picture, in_place=True)
     rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
     return tv_tensors.Image(torch.from_numpy(np.array(rgb)).permute(2, 0, 1))
@@ -115,34 +118,69 @@ def read_colors(path: Path | str) -> ByteMap:
 
 def size_of(path: Path | str) -> tuple[int, int]:
     """Height and width by the header of a picture, as stored; nothing is decoded. (0, 0) if it cannot be read."""
-    _raise_bound()
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as picture:
+        with _open(path, IMAGE_FORMATS) as picture:
             return picture.height, picture.width
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError):
         return 0, 0
 
 
-def _decode(path: Path, formats: tuple[str, ...], kind: str, *, deep: bool = True) -> Image.Image:
+def tiff_tags(path: Path | str, wanted: Iterable[int]) -> dict[int, Any]:
+    """Tags of a TIFF file by number, of those that are wanted; none if it is another file or cannot be read."""
+    try:
+        with _open(path, ("TIFF",)) as picture:
+            held = getattr(picture, "tag_v2", {})
+            return {tag: held[tag] for tag in wanted if tag in held}
+    except (OSError, SyntaxError, ValueError):
+        return {}
+
+
+_UNGUARDED = threading.Lock()
+
+
+def _open(source: Path | str | io.BytesIO, formats: tuple[str, ...]) -> Image.Image:
+    """Read the header of a picture of any size; who decodes it looks at the size first."""
+    with _UNGUARDED:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(source, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _check_size(path: Path, picture: Image.Image, kind: str, max_pixels: int | None) -> None:
+    """Pillow's guard against files that are small on disk and fill the memory, with a limit that can be raised."""
+    guard, switch = Image.MAX_IMAGE_PIXELS, os.environ.get(PIXELS_SWITCH, "")
+    limit = max_pixels
+    if limit is None and guard is not None:
+        limit = max(2 * guard, int(switch) if switch.isdecimal() else 0)
+    pixels = picture.width * picture.height
+    if limit is not None and pixels > limit:
+        predict = f"; to predict it, give `--max-pixels {pixels}` and `--window 1024x1024`" if kind == "image" else ""
+        raise DataError(
+            path,
+            f"has {picture.width} x {picture.height} = {pixels:,} pixels; more than {limit:,} pixels are not read",
+            f"Cut it into tiles, or allow more with the environment variable {PIXELS_SWITCH}=NUMBER{predict}.",
+        )
+
+
+def _decode(
+    path: Path, formats: tuple[str, ...], kind: str, *, deep: bool = True, max_pixels: int | None = None
+) -> Image.Image:
     """Read and fully decode a picture, unless it is too ``deep``; every way to fail becomes a ``DataError``."""
-    _raise_bound()
     content, depth = b"", (8, 3, 0)
     try:
         # From memory, since Pillow leaves a file open when decoding fails.
         content = path.read_bytes()
         if not deep:
             depth = depth_of(content)
-        picture = Image.open(io.BytesIO(content), formats=formats)
+        picture = _open(io.BytesIO(content), formats)
+        _check_size(path, picture, kind, max_pixels)
         picture.load()
     except FileNotFoundError:
         raise DataError(path, "does not exist", f"Restore this {kind}, or leave out what names it.") from None
-    except Image.DecompressionBombError:
-        raise DataError(
-            path,
-            f"cannot be decoded as {kind}: it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, the most "
-            "that are read unasked",
-            f"Cut it into tiles, or allow more with the environment variable {PIXELS_SWITCH}=NUMBER.",
-        ) from None
+    except DataError:
+        raise
     except UnidentifiedImageError:
         _refuse_deep(path, *depth)
         reason = _foreign(path, format_of(content), formats, kind)
@@ -182,9 +220,3 @@ def _refuse_deep(path: Path, bits: int, channels: int, further: int) -> None:
             "nor alpha",
             "Save three of them as an RGB image: further channels are not read yet, and none is dropped in silence.",
         )
-
-
-def _raise_bound() -> None:
-    switch = os.environ.get(PIXELS_SWITCH, "")
-    if switch.isdecimal():
-        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, int(switch))

@@ -1,7 +1,16 @@
 """The loop and what it is made of: a step, evaluation, checkpoints, optimizers. Built objects and plain numbers in."""
 
 from segdistill.engine import checkpoint
-from segdistill.engine.evaluation import Protocol, Segment, as_unit, class_scores, evaluate, score, to_device
+from segdistill.engine.evaluation import (
+    Protocol,
+    Segment,
+    as_unit,
+    class_scores,
+    evaluate,
+    score,
+    slide_rows,
+    to_device,
+)
 from segdistill.engine.loop import Progress, train
 from segdistill.engine.meter import Meter
 from segdistill.engine.optim import make_optimizers, poly_lr
@@ -26,6 +35,7 @@ __all__ = [
     "make_optimizers",
     "poly_lr",
     "score",
+    "slide_rows",
     "to_device",
     "train",
 ]

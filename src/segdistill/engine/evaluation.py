@@ -1,6 +1,6 @@
 """Scoring a network: one pass over a set, one confusion matrix."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -31,6 +31,11 @@ class Protocol(NamedTuple):
     flip: bool = False
     window: tuple[int, int] | None = None
     absent: str = "skip"
+
+    @property
+    def views(self) -> list[tuple[float, bool]]:
+        """(scale, mirrored) of every view that is averaged."""
+        return [(scale, mirrored) for scale in self.scales for mirrored in ((False, True) if self.flip else (False,))]
 
     def describe(self, dataset: str, split: str, num_images: int, num_classes: int, image_scale: float = 1.0) -> str:
         """One line, for example ``camvid val (101 images), whole image, 1x, no flip, 11 classes, ...``."""
@@ -64,9 +69,7 @@ def class_scores(segment: Segment, image: Tensor, size: Sequence[int], protocol:
 
     Logits for a single view; the mean of softmax probabilities where ``protocol`` asks for several.
     """
-    views = [
-        (scale, mirrored) for scale in protocol.scales for mirrored in ((False, True) if protocol.flip else (False,))
-    ]
+    views = protocol.views
     total: Tensor | None = None
     for scale, mirrored in views:
         view = image
@@ -87,20 +90,41 @@ def class_scores(segment: Segment, image: Tensor, size: Sequence[int], protocol:
 
 def slide(segment: Segment, image: Tensor, window: tuple[int, int]) -> Tensor:
     """Mean logits (B, K, H, W) of overlapping windows; the last window of a row or column ends at the border."""
-    height, width = image.shape[-2:]
-    window = (min(window[0], height), min(window[1], width))
-    total: Tensor | None = None
-    count = image.new_zeros(1, 1, height, width)
-    for top in _starts(height, window[0]):
+    size = (image.shape[-2], image.shape[-1])
+    return torch.cat(list(slide_rows(segment, lambda top, bottom: image[..., top:bottom, :], size, window)), 2)
+
+
+def slide_rows(
+    segment: Segment, rows: Callable[[int, int], Tensor], size: tuple[int, int], window: tuple[int, int]
+) -> Iterator[Tensor]:
+    """What `slide` gives, from top to bottom, as soon as rows are finished: (B, K, n, W) with any n.
+
+    Args:
+        segment: The network.
+        rows: Gives the rows from one number to another, (B, 3, bottom - top, W).
+        size: Height and width of the image.
+        window: Height and width of a window. Memory is for as many rows of logits.
+    """
+    (height, width), window = size, (min(window[0], size[0]), min(window[1], size[1]))
+    tops = _starts(height, window[0])
+    begun: tuple[Tensor, Tensor] | None = None  # rows that the next row of windows overlaps
+    for top, next_top in zip(tops, [*tops[1:], height], strict=True):
+        image = rows(top, top + window[0])
+        total: Tensor | None = None
+        count = image.new_zeros(1, 1, window[0], width)
         for left in _starts(width, window[1]):
-            here = (..., slice(top, top + window[0]), slice(left, left + window[1]))
+            here = (..., slice(left, left + window[1]))
             logits = resize_logits(segment(image[here]).float(), window)
             if total is None:
-                total = logits.new_zeros(*logits.shape[:2], height, width)
+                total = logits.new_zeros(*logits.shape[:2], window[0], width)
+                if begun is not None:
+                    total[:, :, : begun[0].shape[2]], count[:, :, : begun[1].shape[2]] = begun
             total[here] += logits
             count[here] += 1
-    assert total is not None
-    return total / count
+        assert total is not None
+        done = next_top - top
+        begun = total[:, :, done:].clone(), count[:, :, done:].clone()
+        yield total[:, :, :done].div_(count[:, :, :done])
 
 
 def _starts(length: int, window: int) -> list[int]:

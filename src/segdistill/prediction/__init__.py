@@ -1,7 +1,6 @@
 """A trained network applied to images."""
 
 from segdistill.prediction.deployable import Deployable
-from segdistill.prediction.files import predict_files
 from segdistill.prediction.load import CHECKPOINTS, load, load_predictor, weights_file
 from segdistill.prediction.predicting import Predicted, predict
 from segdistill.prediction.predictor import Predictor
@@ -14,6 +13,5 @@ __all__ = [
     "load",
     "load_predictor",
     "predict",
-    "predict_files",
     "weights_file",
 ]

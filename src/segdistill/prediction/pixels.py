@@ -14,15 +14,19 @@ from segdistill.util import ImageError
 ImageLike = str | Path | Image.Image | np.ndarray[Any, Any] | Tensor
 
 
-def pixels_of(image: ImageLike) -> Tensor:
+def pixels_of(image: ImageLike, max_pixels: int | None = None) -> Tensor:
     """Bring an image to a tensor (3, H, W), RGB: bytes as they are, or float in [0, 1].
+
+    Args:
+        image: Path, PIL image, array or tensor.
+        max_pixels: Larger files are refused, see `read_image`.
 
     Raises:
         DataError: If a file cannot be read.
         ImageError: If it is something else, or has another shape, type or range.
     """
     if isinstance(image, (str, Path)):
-        return torch.Tensor.as_subclass(read_image(Path(image)), Tensor)
+        return torch.Tensor.as_subclass(read_image(Path(image), max_pixels), Tensor)
     if isinstance(image, Image.Image):
         if image.mode.startswith(("I", "F")):
             raise ImageError(f"`image` must have 8 bits per channel; got a PIL image of mode {image.mode}. Convert it.")

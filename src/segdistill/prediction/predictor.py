@@ -1,6 +1,6 @@
 """Predictor: from an image to a mask, read, resized and fed as scoring does it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -11,6 +11,7 @@ from segdistill.data import resize_image
 from segdistill.engine import Protocol, as_unit, class_scores
 from segdistill.labels import LabelTable
 from segdistill.networks import Network
+from segdistill.prediction.bands import score_bands
 from segdistill.prediction.pixels import ImageLike, pixels_of
 from segdistill.util import ArgumentError
 
@@ -82,11 +83,32 @@ class Predictor:
         Raises:
             ImageError, DataError: If it is not an image.
         """
-        pixels = pixels_of(image)
-        resized = torch.stack([resize_image(pixels, self.image_scale)])  # stacked as the loader does, to the bit
+        bands = self.bands([pixels_of(image)], protocol)
+        return torch.cat([band.argmax(1)[0].to("cpu", torch.uint8) for band in bands])
+
+    def probabilities(self, image: ImageLike, protocol: Protocol = Protocol()) -> Tensor:
+        """How likely each class is at each pixel: (K, H, W), float32, on the CPU; arguments as for a mask."""
+        bands = self.bands([pixels_of(image)], protocol)
+        return torch.cat([as_probabilities(band, protocol)[0].cpu() for band in bands], 1)
+
+    def bands(self, images: Sequence[Tensor], protocol: Protocol) -> Iterator[Tensor]:
+        """Scores (B, K, n, W) of images of one size, as scoring takes them, in bands of rows from top to bottom.
+
+        With a window, no map of all classes is as large as an image; without one, there is a single band.
+
+        Args:
+            images: What `pixels_of` gives.
+            protocol: Scales, flip and window.
+        """
+        size = (images[0].shape[-2], images[0].shape[-1])
+        resized = [resize_image(image, self.image_scale) for image in images]
         self.network.eval()
-        scores = class_scores(self.network.segment, as_unit(resized, self.device), pixels.shape[-2:], protocol)
-        return scores.argmax(1)[0].to("cpu", torch.uint8)
+        if protocol.window is None:
+            together = as_unit(torch.stack(resized), self.device)  # stacked as the loader does, to the bit
+            yield class_scores(self.network.segment, together, size, protocol)
+        else:
+            pixels = torch.stack(resized) if len(resized) > 1 else resized[0][None]  # no copy of a large image
+            yield from score_bands(self.network.segment, pixels, size, protocol, self.device)
 
     def mask_image(self, mask: Tensor) -> Image.Image:
         """A palette image whose pixel values are the train ids and whose colours are the classes'."""
@@ -96,10 +118,13 @@ class Predictor:
 
     def overlay(self, image: ImageLike, mask: Tensor, opacity: float = 0.5) -> Image.Image:
         """The image with the classes' colours laid over it."""
-        pixels = as_unit(pixels_of(image), torch.device("cpu")).permute(1, 2, 0) * 255
-        colors = torch.tensor(self.colors, dtype=torch.float32)[mask.long()]
-        mixed = (1 - opacity) * pixels + opacity * colors
-        return Image.fromarray(mixed.round().to(torch.uint8).numpy())
+        pixels, colors = pixels_of(image), torch.tensor(self.colors, dtype=torch.float32)
+        mixed = torch.empty(*mask.shape, 3, dtype=torch.uint8)
+        for top in range(0, len(mask), 256):  # so that a very large image needs no floats of its size
+            rows = slice(top, top + 256)
+            here = as_unit(pixels[:, rows], torch.device("cpu")).permute(1, 2, 0) * 255
+            mixed[rows] = ((1 - opacity) * here + opacity * colors[mask[rows].long()]).round().to(torch.uint8)
+        return Image.fromarray(mixed.numpy())
 
     def __repr__(self) -> str:
         about = [
@@ -108,3 +133,8 @@ class Predictor:
             *([f"trained as {name}"] if (name := self.metadata.get("recipe")) else []),
         ]
         return f"Predictor({', '.join(about)}: {', '.join(self.names[:4])}{', ...' if len(self.names) > 4 else ''})"
+
+
+def as_probabilities(scores: Tensor, protocol: Protocol) -> Tensor:
+    """Probabilities of scores (B, K, H, W): of several views the scores are that already."""
+    return scores if len(protocol.views) > 1 else scores.softmax(1)
