@@ -25,7 +25,7 @@ def refuse_missing(path: Path) -> None:
     """Refuse a file or folder that is not there, and say what is there instead."""
     if not path.exists():
         beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise RunError(f"{path} does not exist. {nearest(path.name, beside)}")
+        raise RunError(f"{path} does not exist." + (f" {nearest(path.name, beside)}" if beside else ""))
 
 
 def refuse_other(folder: Path, recipe: Recipe, remedy: str) -> None:
