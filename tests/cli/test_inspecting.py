@@ -45,7 +45,7 @@ def test_check_prints_every_fault_and_leaves_with_1(segdistill_, tmp_path):
     recipe = tmp_path / "mine.yaml"
     recipe.write_text(
         f"data: {{dataset: folder, root: {root}, crop_size: [32, 32], num_workers: 0}}\n"
-        "model: {name: deeplabv3_mobilenetv2_035, output_stride: 16}\ntrain: {iterations: 1}\n"
+        "model: {name: deeplabv3_mobilenetv2_035, options: {output_stride: 16}}\ntrain: {iterations: 1}\n"
     )
     code, out, _ = segdistill_("check", recipe)
     assert code == 1
@@ -60,7 +60,7 @@ def test_prepare_writes_a_cache_that_a_recipe_reads(segdistill_, tmp_path):
     recipe = tmp_path / "mine.yaml"
     recipe.write_text(
         f"data: {{dataset: folder, root: {root}, crop_size: [32, 32], num_workers: 0}}\n"
-        "model: {name: deeplabv3_mobilenetv2_035, output_stride: 16}\ntrain: {iterations: 1}\n"
+        "model: {name: deeplabv3_mobilenetv2_035, options: {output_stride: 16}}\ntrain: {iterations: 1}\n"
     )
     code, out, _ = segdistill_("check", recipe, f"data.cache={cache}")
     assert code == 1
