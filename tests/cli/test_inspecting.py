@@ -20,7 +20,7 @@ def test_check_prints_the_histogram_and_finds_nothing_wrong(ok, tmp_path):
     printed = ok("check", "camvid_cpu_student", f"data.root={root}", "data.crop_size=[64,96]")
     assert "train: 4 images, 0 faulty; sizes 24x40 (4)" in printed
     assert "logits: student (1, 11, 4, 6)" in printed
-    assert "camvid_cpu_student: nothing wrong found" in printed
+    assert "camvid_cpu_student: ready, with 2 warnings to read" in printed
 
 
 def test_profile_prints_a_row_for_every_part_of_the_step(ok, tmp_path, save_network):

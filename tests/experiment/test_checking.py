@@ -37,7 +37,7 @@ def test_all_planted_faults_are_found_in_one_pass(tmp_path):
         assert len(found) == 1, path
         assert reason in found[0]
         assert found[0].endswith(".")
-    assert any("1 of 11 masks contain the value 9" in problem for problem in checkup.problems)
+    assert any("1 of 12 masks contain the value 9" in problem for problem in checkup.problems)
     assert {name: len(report.faults) for name, report in checkup.splits.items()} == {"train": 4, "val": 2}
     assert int(checkup.splits["train"].histogram.sum()) == 2 * HEIGHT * WIDTH
 
