@@ -137,10 +137,15 @@ class AfDCDLoss(MaskedGeneration):
         height, width = size[0] // self.pool_size, size[1] // self.pool_size
         if part != "contrast" or (height >= self.patch_size[0] and width >= self.patch_size[1]):
             return None
-        option = "pool_size=1" if _patches(size, 1, self.patch_size) else "patch_size=[1,2]"
-        return Silence(
-            f"its map is {height}x{width} and one patch needs {self.patch_size[0]}x{self.patch_size[1]}", option
-        )
+        patch = "x".join(map(str, self.patch_size))
+        return Silence(f"its map is {height}x{width} and one patch needs {patch}", self._option(size))
+
+    def _option(self, size: Size) -> str:
+        """What would make a patch fit; empty if nothing does."""
+        if _patches(size, 1, self.patch_size):
+            return "pool_size=1"
+        smaller = next((patch for patch in PATCHES if _patches(size, self.pool_size, patch)), None)
+        return "" if smaller is None else f"patch_size=[{smaller[0]},{smaller[1]}]"
 
     @classmethod
     def suited(cls, options: Mapping[str, Any], size: Size) -> dict[str, Any]:
@@ -150,11 +155,13 @@ class AfDCDLoss(MaskedGeneration):
         patches = PATCHES if "patch_size" in is_open else (options["patch_size"],)
         chosen = [(pool, patch) for patch in patches for pool in pools]
         try:
-            fits = next((pair for pair in chosen if _patches(size, *pair) >= 2), chosen[-1])
+            most = max(chosen, key=lambda pair: _patches(size, *pair))
+            fits = next((pair for pair in chosen if _patches(size, *pair) >= 2), most)
         except (TypeError, ValueError, ArithmeticError):  # an option that cannot be, which the constructor says
             fits = chosen[0]
-        values = {"pool_size": fits[0], "patch_size": list(fits[1])}
-        return {key: values[key] for key in values if key in is_open}
+        pool, patch = fits
+        values = {"pool_size": pool, "patch_size": list(patch) if "patch_size" in is_open else None}
+        return {key: value for key, value in values.items() if key in is_open}
 
     def forward(self, student_features: Tensor, teacher_features: Tensor, *, keep: Tensor | None = None) -> AfDCDTerms:
         """Compare the student's map with the teacher's.
