@@ -33,7 +33,7 @@ VERBS = {
     "evaluate": {"run", "overrides", "--recipe", "--split", "--official", "--json"},
     "predict": {"run", "source", "--out", "--device"},
     "report": {"runs", "--out", "--markdown"},
-    "check": {"recipe", "overrides"},
+    "check": {"recipe", "overrides", "--json"},
     "prepare": {"recipe", "overrides", "--out"},
     "profile": {"recipe", "overrides", "--steps", "--json"},
     "list": set(),

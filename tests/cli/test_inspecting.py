@@ -55,6 +55,24 @@ def test_check_prints_every_fault_and_leaves_with_1(segdistill_, tmp_path):
     assert f"{root}/val/masks/scene1.png does not exist. Restore this mask" in problems[1]
 
 
+def test_check_says_problems_first_and_its_verdict_last_and_writes_json(segdistill_, tmp_path):
+    root, numbers = make_folder(tmp_path / "data"), tmp_path / "found.json"
+    (root / "classes.txt").write_text("a\nb\nc\nnever\n")
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        f"data: {{dataset: folder, root: {root}, crop_size: [32, 32], num_workers: 0}}\n"
+        "model: {name: deeplabv3_mobilenetv2_035, options: {output_stride: 16}}\ntrain: {iterations: 1}\n"
+    )
+    code, out, _ = segdistill_("check", recipe, "--json", numbers)
+    lines = out.splitlines()
+    assert code == 1
+    assert lines[0].startswith("problem: No pixel of any split is `never`")
+    assert lines[1].startswith("warning: 3 pictures of val are in train too")
+    assert lines[-1].startswith("mine: not ready: 1 thing to mend first: No pixel of any split")
+    found = json.loads(numbers.read_text())
+    assert (found["ready"], [f["kind"] for f in found["findings"]]) == (False, ["absent-class", "same-picture"])
+
+
 def test_prepare_writes_a_cache_that_a_recipe_reads(segdistill_, tmp_path):
     root, cache = make_folder(tmp_path / "data"), tmp_path / "cache"
     recipe = tmp_path / "mine.yaml"

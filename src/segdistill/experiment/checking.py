@@ -185,7 +185,7 @@ def _scan_splits(recipe: Recipe, advance: Advance | None) -> tuple[Sequence[str]
     found = {dataset.split: _scan_one(dataset, data.num_workers, advance) for dataset in sets}
     findings = judge_labels(found, labels, own=data.dataset in OWN_CLASSES)
     findings += judge_sizes(found[data.train_split], data.crop_size, data.image_scale, data.scale_range)
-    return labels.names, found, findings + judge_twins(found)
+    return labels.names, found, findings + judge_twins(found, (data.train_split, "unlabelled"))
 
 
 def _scan_one(dataset: SegmentationDataset, num_workers: int, advance: Advance | None) -> ScanReport:

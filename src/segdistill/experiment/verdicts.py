@@ -1,6 +1,6 @@
 """What scans say about labels and images: refused, or warned of where it can be meant. Pure functions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -90,12 +90,14 @@ def judge_sizes(
     ]
 
 
-def judge_twins(splits: Splits) -> list[Finding]:
-    """The same picture in two splits: what is scored was learned."""
+def judge_twins(splits: Splits, learned: Sequence[str]) -> list[Finding]:
+    """The same picture in two splits, unless both are only ``learned`` from: what is scored was seen before."""
     found = []
     names = list(splits)
     for place, first in enumerate(names):
         for second in names[place + 1 :]:
+            if first in learned and second in learned:
+                continue
             twins = list(same_pictures(splits[first].fingerprints, splits[second].fingerprints))
             if not twins:
                 continue
@@ -104,7 +106,7 @@ def judge_twins(splits: Splits) -> list[Finding]:
                 Finding(
                     "same-picture",
                     f"{_count(len(twins), 'picture')} of {second} {'is' if len(twins) == 1 else 'are'} in {first} too: "
-                    f"{shorten(pairs, 3)}. A score on pictures that were learned is too good.",
+                    f"{shorten(pairs, 3)}. A score on pictures that were seen before is too good.",
                     f"Remove them from one of the splits. (Equal pixels, or fingerprints with at most {MAX_BITS} of "
                     "256 bits different.)",
                     fatal=False,
