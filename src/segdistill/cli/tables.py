@@ -118,8 +118,11 @@ def print_checkup(checkup: "Checkup", recipe: "Recipe") -> None:
     for split, scan in checkup.splits.items():
         sizes = ", ".join(f"{h}x{w} ({n})" for (h, w), n in list(scan.image_sizes.items())[:4])
         out.print(f"{split}: {scan.num_samples} images, {len(scan.faults)} faulty; sizes {sizes}", highlight=False)
+        total = int(scan.histogram.sum())
+        if not total:
+            out.print("no pixel of a class could be counted", highlight=False)
+            continue
         table = Table("class", "pixels", "share %")
-        total = max(1, int(scan.histogram.sum()))
         for name, pixels in zip(checkup.class_names, scan.histogram.tolist(), strict=True):
             table.add_row(escape(name), f"{pixels:,}", f"{100 * pixels / total:.2f}")
         out.print(table)

@@ -56,12 +56,13 @@ def judge_labels(splits: Splits, labels: LabelTable, *, own: bool, sampled: bool
     masked = {name: report for name, report in splits.items() if report.masks}
     paired = list(_paired(masked, labels))
     whole = any(finding.fatal for finding in paired)  # which explains unknown values and absent classes too
+    unread = any(report.faults for report in splits.values())  # nobody knows which classes faulty files have
     found = [*_single(labels), *paired]
     found += [] if whole else _unknown(masked, labels, own=own)
     found += _files(splits)
     if any(report.histogram.any() for report in masked.values()):
-        found += [] if whole or (sampled and not own) else _absent(masked, labels, own=own)
-        found += [] if whole or sampled else _absent_in_one(masked)
+        found += [] if whole or unread or (sampled and not own) else _absent(masked, labels, own=own)
+        found += [] if whole or unread or sampled else _absent_in_one(masked)
     return found + list(_unlabelled(masked))
 
 
