@@ -47,7 +47,7 @@ VERBS = {
         "--device",
     },
     "report": {"runs", "--out", "--markdown"},
-    "check": {"recipe", "overrides"},
+    "check": {"recipe", "overrides", "--json"},
     "prepare": {"recipe", "overrides", "--out"},
     "profile": {"recipe", "overrides", "--steps", "--json"},
     "list": set(),

@@ -20,7 +20,7 @@ def test_check_prints_the_histogram_and_finds_nothing_wrong(ok, tmp_path):
     printed = ok("check", "camvid_cpu_student", f"data.root={root}", "data.crop_size=[64,96]")
     assert "train: 4 images, 0 faulty; sizes 24x40 (4)" in printed
     assert "logits: student (1, 11, 4, 6)" in printed
-    assert "camvid_cpu_student: nothing wrong found" in printed
+    assert "camvid_cpu_student: ready, with 2 warnings to read" in printed
 
 
 def test_profile_prints_a_row_for_every_part_of_the_step(ok, tmp_path, save_network):
@@ -53,6 +53,24 @@ def test_check_prints_every_fault_and_leaves_with_1(segdistill_, tmp_path):
     assert len(problems) == 2
     assert f"{root}/train/images/scene0.jpg cannot be decoded as image" in problems[0]
     assert f"{root}/val/masks/scene1.png does not exist. Restore this mask" in problems[1]
+
+
+def test_check_says_problems_first_and_its_verdict_last_and_writes_json(segdistill_, tmp_path):
+    root, numbers = make_folder(tmp_path / "data"), tmp_path / "found.json"
+    (root / "classes.txt").write_text("a\nb\nc\nnever\n")
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        f"data: {{dataset: folder, root: {root}, crop_size: [32, 32], num_workers: 0}}\n"
+        "model: {name: deeplabv3_mobilenetv2_035, options: {output_stride: 16}}\ntrain: {iterations: 1}\n"
+    )
+    code, out, _ = segdistill_("check", recipe, "--json", numbers)
+    lines = out.splitlines()
+    assert code == 1
+    assert lines[0].startswith("problem: No pixel of any split is `never`")
+    assert lines[1].startswith("warning: 3 pictures of val are in train too")
+    assert lines[-1].startswith("mine: not ready: 1 thing to mend first: No pixel of any split")
+    found = json.loads(numbers.read_text())
+    assert (found["ready"], [f["kind"] for f in found["findings"]]) == (False, ["absent-class", "same-picture"])
 
 
 def test_prepare_writes_a_cache_that_a_recipe_reads(segdistill_, tmp_path):

@@ -140,7 +140,7 @@ def test_another_recipe_or_budget_in_the_same_folder_is_refused(finished):
 
 def test_only_methods_that_are_new_are_tried(tmp_path, monkeypatch):
     tried = []
-    monkeypatch.setattr(module, "try_step", lambda built, recipe, device: tried.append(recipe.name))
+    monkeypatch.setattr(module, "refuse_silent", lambda recipe, built, device: tried.append(recipe.name))
     set_up(planned(tmp_path, methods=["kd"]), quiet)
     assert tried == ["none", "kd"]
     set_up(planned(tmp_path, methods=["kd", "cwd"], seeds=[0, 1]), quiet)

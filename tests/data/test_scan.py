@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.data.fakes import HEIGHT, WIDTH, make_camvid, make_folder, truncate, write_image, write_mask
 
 from segdistill.data import CamVid, Folder, Images, Streets, scan
@@ -70,3 +72,33 @@ def test_a_data_set_without_files():
     assert report.num_samples == 2
     assert report.faults == []
     assert report.image_sizes == {(32, 48): 2}
+
+
+def test_values_that_the_class_list_does_not_have_are_counted(tmp_path):
+    root = make_folder(tmp_path, num_images=3)
+    for index in range(2):
+        write_mask(root / f"train/masks/scene{index}.png", [0, 1, 2, 11])
+    Image.fromarray(np.full((HEIGHT, WIDTH), -1, dtype=np.int32)).save(root / "train/masks/scene2.tif")
+    (root / "train/masks/scene2.png").unlink()
+    report = scan(Folder(root))
+    assert list(report.unknown_ids) == [-1, 11]
+    assert [path.name for path in report.unknown_ids[11].masks] == ["scene0.png", "scene1.png"]
+    assert report.unknown_ids[11].pixels == 2 * HEIGHT * WIDTH // 4
+    assert report.unknown_ids[-1].pixels == HEIGHT * WIDTH
+    assert len(report.faults) == report.masks == 3
+
+
+def test_masks_of_two_values_are_kept_by_their_values(tmp_path):
+    root = make_folder(tmp_path, num_images=4, num_classes=2)
+    for index, ids in enumerate(([0, 255], [0], [0, 1], [0, 1, 255])):
+        write_mask(root / f"train/masks/scene{index}.png", ids)
+    report = scan(Folder(root))
+    assert list(report.pairs) == [(0, 255)]
+    assert [path.name for path in report.pairs[0, 255].masks] == ["scene0.png", "scene1.png"]
+
+
+def test_masks_without_a_pixel_that_counts_are_counted(tmp_path):
+    root = make_folder(tmp_path, num_images=3)
+    write_mask(root / "train/masks/scene1.png", [255])
+    assert scan(Folder(root)).unlabelled == 1
+    assert scan(Images(root / "train/images")).unlabelled == 0

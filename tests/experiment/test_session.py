@@ -37,7 +37,9 @@ def test_the_weights_and_options_of_a_recipe_reach_the_terms(tiny):
     weights = {"task": 1.0, "aux": 0.4, "kd": 1.0, "af_dcd.mimic": 2e-6, "af_dcd.contrast": 5e-3}
     assert built.distiller.weights == weights
     loss = built.distiller.losses["af_dcd"]
-    assert (loss.mask, loss.patch_size, loss.pool_size, loss.reduction) == ("centre", (4, 4), 4, "paper")
+    assert (loss.mask, loss.reduction) == ("centre", "paper")
+    assert (loss.patch_size, loss.pool_size) == ((2, 2), 1)  # two patches a side of a 4x4 map
+    assert built.suited.options == {"af_dcd": {"pool_size": 1, "patch_size": [2, 2]}}
     assert (loss.student_channels, loss.teacher_channels) == (112, 112)
 
 

@@ -11,8 +11,13 @@ from segdistill.cli.options import Overrides, RecipeName
 from segdistill.cli.tables import print_checkup, print_faults, print_names, print_profile, print_room
 
 
-def check(recipe: RecipeName, overrides: Overrides = None) -> None:
+def check(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    json: Annotated[Path | None, typer.Option(help="Also write what was found to this file.")] = None,
+) -> None:
     """Find what is wrong before a run: every file, label value, name and shape; print the class histogram."""
+    from segdistill import store
     from segdistill.experiment import check as examine
     from segdistill.recipe import load_recipe
 
@@ -20,6 +25,8 @@ def check(recipe: RecipeName, overrides: Overrides = None) -> None:
     with progress_bar() as bar:
         checkup = examine(chosen, advance=show_counts(bar))
     print_checkup(checkup, chosen)
+    if json is not None:
+        store.write_json(json, checkup.as_json())
     if checkup.problems:
         raise typer.Exit(1)
 

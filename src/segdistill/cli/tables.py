@@ -110,17 +110,22 @@ def print_faults(faults: "Sequence[Fault]") -> None:
 
 
 def print_checkup(checkup: "Checkup", recipe: "Recipe") -> None:
-    """What the doctor found."""
+    """What the doctor found: what must be mended, what may be meant, then the numbers, and the verdict."""
+    for problem in checkup.problems:
+        out.print(f"[bold red]problem:[/] {escape(problem)}", highlight=False, soft_wrap=True)
+    for warning in checkup.warnings:
+        out.print(f"[bold yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
     for split, scan in checkup.splits.items():
         sizes = ", ".join(f"{h}x{w} ({n})" for (h, w), n in list(scan.image_sizes.items())[:4])
         out.print(f"{split}: {scan.num_samples} images, {len(scan.faults)} faulty; sizes {sizes}", highlight=False)
+        total = int(scan.histogram.sum())
+        if not total:
+            out.print("no pixel of a class could be counted", highlight=False)
+            continue
         table = Table("class", "pixels", "share %")
-        total = max(1, int(scan.histogram.sum()))
         for name, pixels in zip(checkup.class_names, scan.histogram.tolist(), strict=True):
             table.add_row(escape(name), f"{pixels:,}", f"{100 * pixels / total:.2f}")
         out.print(table)
-        if scan.missing_classes:
-            out.print(f"no pixel of: {', '.join(scan.missing_classes)}", highlight=False)
     for name, student, teacher in checkup.shapes:
         out.print(f"{name}: student {student}" + (f", teacher {teacher}" if teacher else ""), highlight=False)
     if checkup.shapes:
@@ -129,7 +134,4 @@ def print_checkup(checkup: "Checkup", recipe: "Recipe") -> None:
             f"kept for the backward pass {checkup.activation_bytes / 2**20:.0f} MiB a micro-batch (float32)",
             highlight=False,
         )
-    for problem in checkup.problems:
-        out.print(f"[bold red]problem:[/] {escape(problem)}", highlight=False, soft_wrap=True)
-    if not checkup.problems:
-        out.print(f"{recipe.name}: nothing wrong found")
+    out.print(f"{recipe.name}: {escape(checkup.verdict)}", highlight=False, soft_wrap=True)

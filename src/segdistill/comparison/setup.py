@@ -7,7 +7,7 @@ from pathlib import Path
 from segdistill import store
 from segdistill.comparison.execution import OnLog, finish_all, measure_speeds
 from segdistill.comparison.planning import Comparison, Planned, Variant, in_order
-from segdistill.experiment import build, make_accelerator, try_step
+from segdistill.experiment import build, make_accelerator, refuse_silent
 from segdistill.recipe import change_recipe, differences
 from segdistill.store import FORMAT, MethodRecord, read_comparison
 from segdistill.util import RecipeError, SegdistillError, command, lock
@@ -45,7 +45,7 @@ def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
             built.distiller.to(accelerator.device)
             if built.teacher is not None:
                 built.teacher.to(accelerator.device)
-            try_step(built, variant.recipe, accelerator.device)
+            refuse_silent(variant.recipe, built, accelerator.device)
         except SegdistillError as error:
             raise RecipeError(f"method {variant.name}: {error}") from error
     speeds, seconds = (dict(known.seconds_per_step), known.budget_seconds) if known else ({}, None)

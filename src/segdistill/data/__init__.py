@@ -6,10 +6,11 @@ from typing import Final
 from segdistill.data.base import SegmentationDataset
 from segdistill.data.cache.read import Prepared, Source
 from segdistill.data.cache.write import prepare
+from segdistill.data.fingerprints import MAX_BITS, Twins, same_pictures
 from segdistill.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
 from segdistill.data.pictures import IMAGE_SUFFIXES, read_image, read_mask, size_of, tiff_tags
-from segdistill.data.scan import Fault, ScanReport, scan
-from segdistill.data.selection import Selection, evenly, spread, together
+from segdistill.data.scan import Fault, ScanReport, Sighting, scan
+from segdistill.data.selection import Selection, divided, evenly, spread, together
 from segdistill.data.sets.ade20k import ADE20K, ADE20K_LABELS
 from segdistill.data.sets.camvid import CAMVID_LABELS, CamVid
 from segdistill.data.sets.cityscapes import CITYSCAPES_LABELS, Cityscapes
@@ -41,6 +42,7 @@ __all__ = [
     "COCO_STUFF_LABELS",
     "DATASETS",
     "IMAGE_SUFFIXES",
+    "MAX_BITS",
     "STREETS_LABELS",
     "VOC",
     "VOC_LABELS",
@@ -55,16 +57,20 @@ __all__ = [
     "ScanReport",
     "SegmentationDataset",
     "Selection",
+    "Sighting",
     "Source",
     "Streets",
     "TrainLoader",
     "TrainTransform",
+    "Twins",
+    "divided",
     "eval_loader",
     "evenly",
     "prepare",
     "read_image",
     "read_mask",
     "resize_image",
+    "same_pictures",
     "scan",
     "size_of",
     "spread",

@@ -45,6 +45,16 @@ def together(*datasets: SegmentationDataset) -> Selection:
     return Selection([(dataset, index) for dataset in datasets for index in range(len(dataset))])
 
 
+def divided(dataset: SegmentationDataset) -> list[SegmentationDataset]:
+    """What `together` joined, apart again; any other data set as it is."""
+    if not isinstance(dataset, Selection):
+        return [dataset]
+    parts: dict[int, list[tuple[SegmentationDataset, int]]] = {}
+    for item in dataset.items:
+        parts.setdefault(id(item[0]), []).append(item)
+    return [Selection(items) for items in parts.values()]
+
+
 def evenly(dataset: SegmentationDataset, count: int) -> Selection:
     """At most ``count`` samples at even distances, for pictures."""
     return Selection([(dataset, index) for index in spread(len(dataset), count)])

@@ -144,6 +144,11 @@ class Distiller(nn.Module):
         return self.network if self._given_network else self.network.module
 
     @property
+    def layers(self) -> dict[str, list[tuple[str, str]]]:
+        """What every term reads: pairs of the student's and the teacher's layer."""
+        return {name: term.layers for name, term in self._bound.items()}
+
+    @property
     def weights(self) -> dict[str, float]:
         """Weight of every part of the loss, by its name in ``StepOutput.parts``."""
         named = {part: weight for term in self._bound.values() for part, weight in term.weights.items()}
@@ -182,13 +187,28 @@ class Distiller(nn.Module):
             parts["task"] = _cross_entropy(output.logits, labels, num_valid)
             if output.aux_logits is not None and self.aux_weight:
                 parts["aux"] = _cross_entropy(output.aux_logits, labels, num_valid)
-        for name, term in self._bound.items():
-            parts.update(self._distil(name, term, output, teacher_output, labels))
+        parts |= self.distil(output, teacher_output, labels)
         if not parts:
             raise ArgumentError("a step must have labels or terms; got neither.")
         weights = self.weights
         loss = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
         return StepOutput(loss, parts, output)
+
+    def distil(self, student: SegOutput, teacher: SegOutput | None, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """The terms alone: every part of them, before its weight, for what student and teacher said.
+
+        Args:
+            student: What the student's `Network` gave.
+            teacher: What the `Teacher` gave to the same images.
+            labels: (B, H, W), int64; needed if a term reads them.
+
+        Raises:
+            ValueError: As `forward`.
+        """
+        parts: dict[str, Tensor] = {}
+        for name, term in self._bound.items():
+            parts |= self._distil(name, term, student, teacher, labels)
+        return parts
 
     def _distil(
         self,

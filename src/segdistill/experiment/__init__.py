@@ -1,6 +1,7 @@
 """A recipe becomes objects, and they are trained, scored, checked and written down."""
 
-from segdistill.experiment.checking import Checkup, check, try_step
+from segdistill.experiment.checking import check, refuse_silent, try_step
+from segdistill.experiment.checkup import Checkup
 from segdistill.experiment.datasets import build_datasets, build_sources
 from segdistill.experiment.evidence import write_gallery
 from segdistill.experiment.folders import new_folder, recipe_of, refuse_other
@@ -12,6 +13,7 @@ from segdistill.experiment.settings import build_protocol
 from segdistill.experiment.threads import CORES
 from segdistill.experiment.training import Runner, run_recipe
 from segdistill.experiment.verbs import Cached, Evaluation, Trained, evaluate, prepare, train
+from segdistill.experiment.verdicts import Finding
 
 __all__ = [
     "CORES",
@@ -20,6 +22,7 @@ __all__ = [
     "Cached",
     "Checkup",
     "Evaluation",
+    "Finding",
     "Profile",
     "Runner",
     "Trained",
@@ -37,6 +40,7 @@ __all__ = [
     "profile",
     "recipe_of",
     "refuse_other",
+    "refuse_silent",
     "run_recipe",
     "score_network",
     "score_set",

@@ -1,67 +1,32 @@
 """What can be wrong before a run: data, names, shapes, memory."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from segdistill.data import DATASETS, ScanReport, SegmentationDataset, evenly, scan
+from segdistill.data import DATASETS, ScanReport, SegmentationDataset, divided, evenly, scan
+from segdistill.experiment.checkup import Checkup, Shapes
 from segdistill.experiment.datasets import build_datasets
 from segdistill.experiment.given import recipe_with
 from segdistill.experiment.session import Built, build
+from segdistill.experiment.silence import silent_terms
+from segdistill.experiment.verdicts import Finding, judge_labels, judge_sizes, judge_twins
 from segdistill.networks import Teacher
 from segdistill.recipe import Recipe
-from segdistill.types import IGNORE_INDEX
-from segdistill.util import ArgumentError, verb
+from segdistill.types import IGNORE_INDEX, SegOutput
+from segdistill.util import ArgumentError, RecipeError, verb
 
 Advance = Callable[[str, int, int], None]
 
 NUM_SAMPLED = 64  # training images that every run looks at before it starts
+OWN_CLASSES = ("folder",)  # data sets whose class list is the user's
+OF_ALL = ("absent-class", "two-values", "unlabelled-split")  # what a sample of a split cannot prove
 
-
-class Shapes(NamedTuple):
-    """One thing that the student gives, and the teacher's of the same name.
-
-    Attributes:
-        name: ``logits`` or a feature.
-        student: (B, C, h, w).
-        teacher: (B, C, h, w) of the teacher; None if it gives no such thing.
-    """
-
-    name: str
-    student: tuple[int, ...]
-    teacher: tuple[int, ...] | None
-
-
-class Checkup(NamedTuple):
-    """What the doctor found.
-
-    Attributes:
-        class_names: By train id.
-        splits: Scan of every split that the recipe uses, by name.
-        problems: Sentences; empty if the recipe can run.
-        shapes: Of everything that is compared, for one crop.
-        weight_bytes: Trained weights, their gradients and optimizer state.
-        activation_bytes: What one micro-batch keeps for the backward pass, in float32.
-    """
-
-    class_names: Sequence[str]
-    splits: dict[str, ScanReport]
-    problems: list[str]
-    shapes: list[Shapes]
-    weight_bytes: int
-    activation_bytes: int
-
-    def frame(self) -> list[dict[str, Any]]:
-        """A row a split and class: ``split``, ``class``, ``pixels``, ``share`` of the pixels that count."""
-        rows = []
-        for split, report in self.splits.items():
-            total = max(1, int(report.histogram.sum()))
-            for name, pixels in zip(self.class_names, report.histogram.tolist(), strict=True):
-                rows.append({"split": split, "class": name, "pixels": pixels, "share": pixels / total})
-        return rows
+logger = logging.getLogger(__name__)
 
 
 @verb
@@ -93,37 +58,66 @@ def check(
         []
     """
     recipe = recipe_with(recipe, overrides, student, teacher)
-    names, splits, problems = _scan_splits(recipe, advance)
+    names, splits, findings = _scan_splits(recipe, advance)
     shapes: list[Shapes] = []
     weights = activations = 0
     try:
         built = build(recipe, student, teacher)
-        shapes, activations = try_step(built, recipe, torch.device("cpu"))
+        step = _step(built, recipe, torch.device("cpu"))
+        shapes, activations = step.shapes, step.activation_bytes
         weights = _weight_bytes(built)
+        findings += _silent(built, recipe, step)
     except (ValueError, OSError, RuntimeError) as error:
-        if str(error) not in problems:
-            problems.append(str(error))
-    return Checkup(names, splits, problems, shapes, weights, activations)
+        if str(error) not in map(str, findings):
+            findings.append(Finding("recipe", str(error), ""))
+    findings.sort(key=lambda finding: not finding.fatal)
+    return Checkup(names, splits, findings, shapes, weights, activations)
 
 
 def refuse_faults(recipe: Recipe, built: Built, device: torch.device) -> None:
     """The part of `check` that every run begins with: seconds, before hours.
 
     One step at the crop size; every image that will be scored, since one bad file would end a validation; and
-    an even sample of the training images.
+    an even sample of the training images, or all of them where the sample makes labels look wrong as a whole.
 
     Raises:
-        ValueError: If a shape does not fit or a file is faulty; names the first few.
+        ValueError: If a shape does not fit, a term teaches nothing, or files or labels are faulty; names the first few.
     """
-    try_step(built, recipe, device)
-    faults = []
-    for dataset in (evenly(built.train_set, NUM_SAMPLED), built.val_set, built.test_set):
-        if dataset is not None:
-            faults += scan(dataset, num_workers=max(1, recipe.data.num_workers)).faults
+    refuse_silent(recipe, built, device)
+    workers = max(1, recipe.data.num_workers)
+    train_set, *more = divided(built.train_set)
+    scored = {dataset.split: dataset for dataset in (built.val_set, built.test_set) if dataset is not None}
+    splits = {name: scan(dataset, num_workers=workers) for name, dataset in scored.items()}
+    for dataset in more:
+        splits["unlabelled"] = scan(evenly(dataset, NUM_SAMPLED), num_workers=workers)
+    own = recipe.data.dataset in OWN_CLASSES
+    sampled = len(train_set) > NUM_SAMPLED
+    splits = {"train": scan(evenly(train_set, NUM_SAMPLED), num_workers=workers)} | splits
+    findings = judge_labels(splits, built.labels, own=own, sampled=sampled)
+    if sampled and any(finding.fatal and finding.kind in OF_ALL for finding in findings):
+        logger.info("Reading all %d training images: the labels of %d look wrong.", len(train_set), NUM_SAMPLED)
+        splits["train"] = scan(train_set, num_workers=workers)
+        findings = judge_labels(splits, built.labels, own=own)
+    for finding in findings:
+        if not finding.fatal:
+            logger.info("%s", finding)
+    faults = [str(finding) for finding in findings if finding.fatal]
     if faults:
-        first = " ".join(f"{fault.path} {fault.problem}. {fault.remedy}" for fault in faults[:3])
-        more = f" And {len(faults) - 3} more: segdistill check lists all." if len(faults) > 3 else ""
-        raise ArgumentError(f"the data has faults: {first}{more}")
+        first = " ".join(faults[:3])
+        rest = f" And {len(faults) - 3} more: segdistill check lists all." if len(faults) > 3 else ""
+        raise ArgumentError(f"the data has faults: {first}{rest}")
+
+
+def refuse_silent(recipe: Recipe, built: Built, device: torch.device) -> None:
+    """One step at the crop size, and every term on random maps.
+
+    Raises:
+        ValueError: If a shape does not fit.
+        RecipeError: If a term, or a part of one, can teach the student nothing.
+    """
+    silent = _silent(built, recipe, _step(built, recipe, device))
+    if silent:
+        raise RecipeError(" ".join(map(str, silent)))
 
 
 def try_step(built: Built, recipe: Recipe, device: torch.device) -> tuple[list[Shapes], int]:
@@ -135,6 +129,26 @@ def try_step(built: Built, recipe: Recipe, device: torch.device) -> tuple[list[S
     Raises:
         ValueError: If a shape does not fit.
     """
+    step = _step(built, recipe, device)
+    return step.shapes, step.activation_bytes
+
+
+class _Step(NamedTuple):
+    student: SegOutput
+    teacher: SegOutput | None
+    activation_bytes: int
+
+    @property
+    def shapes(self) -> list[Shapes]:
+        student, teacher = self.student, self.teacher
+        rows = [Shapes("logits", tuple(student.logits.shape), None if teacher is None else tuple(teacher.logits.shape))]
+        for name, feature in student.features.items():
+            other = None if teacher is None else teacher.features.get(name)
+            rows.append(Shapes(name, tuple(feature.shape), None if other is None else tuple(other.shape)))
+        return rows
+
+
+def _step(built: Built, recipe: Recipe, device: torch.device) -> _Step:
     image = torch.rand(1, 3, *recipe.data.crop_size, device=device)
     labels = torch.full((1, *recipe.data.crop_size), IGNORE_INDEX, device=device)
     labels[..., 0] = 0
@@ -151,24 +165,27 @@ def try_step(built: Built, recipe: Recipe, device: torch.device) -> tuple[list[S
         student = built.distiller(image, labels, teacher).student
     weights = {p.untyped_storage().data_ptr() for p in built.distiller.parameters()}
     bytes_per_image = sum(size for pointer, size in kept.items() if pointer not in weights)
-    rows = [Shapes("logits", tuple(student.logits.shape), None if teacher is None else tuple(teacher.logits.shape))]
-    for name, feature in student.features.items():
-        other = None if teacher is None else teacher.features.get(name)
-        rows.append(Shapes(name, tuple(feature.shape), None if other is None else tuple(other.shape)))
-    return rows, bytes_per_image * recipe.data.batch_size // recipe.train.accumulate
+    return _Step(student, teacher, bytes_per_image * recipe.data.batch_size // recipe.train.accumulate)
 
 
-def _scan_splits(recipe: Recipe, advance: Advance | None) -> tuple[Sequence[str], dict[str, ScanReport], list[str]]:
+def _silent(built: Built, recipe: Recipe, step: _Step) -> list[Finding]:
+    batch_size = max(1, recipe.data.batch_size // recipe.train.accumulate)
+    return silent_terms(built.distiller, step.student, step.teacher, recipe.data.crop_size, batch_size)
+
+
+def _scan_splits(recipe: Recipe, advance: Advance | None) -> tuple[Sequence[str], dict[str, ScanReport], list[Finding]]:
+    data = recipe.data
     try:
         sets = [dataset for dataset in build_datasets(recipe) if dataset is not None]
-        if recipe.data.unlabelled is not None:
-            names = sets[0].labels.names
-            sets.append(DATASETS["images"](recipe.data.unlabelled, "unlabelled", classes=names))
+        labels = sets[0].labels
+        if data.unlabelled is not None:
+            sets.append(DATASETS["images"](data.unlabelled, "unlabelled", classes=labels.names))
     except (ValueError, OSError) as error:
-        return (), {}, [str(error)]
-    found = {dataset.split: _scan_one(dataset, recipe.data.num_workers, advance) for dataset in sets}
-    problems = [f"{fault.path} {fault.problem}. {fault.remedy}" for report in found.values() for fault in report.faults]
-    return sets[0].labels.names, found, problems
+        return (), {}, [Finding("recipe", str(error), "")]
+    found = {dataset.split: _scan_one(dataset, data.num_workers, advance) for dataset in sets}
+    findings = judge_labels(found, labels, own=data.dataset in OWN_CLASSES)
+    findings += judge_sizes(found[data.train_split], data.crop_size, data.image_scale, data.scale_range)
+    return labels.names, found, findings + judge_twins(found, (data.train_split, "unlabelled"))
 
 
 def _scan_one(dataset: SegmentationDataset, num_workers: int, advance: Advance | None) -> ScanReport:
@@ -176,7 +193,7 @@ def _scan_one(dataset: SegmentationDataset, num_workers: int, advance: Advance |
         if advance is not None:
             advance(dataset.split, done, total)
 
-    return scan(dataset, num_workers=num_workers, progress=progress)
+    return scan(dataset, num_workers=num_workers, progress=progress, fingerprints=True)
 
 
 def _weight_bytes(built: Built) -> int:

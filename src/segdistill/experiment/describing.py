@@ -1,6 +1,8 @@
 """What a result calls the teacher and the terms of a recipe."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from segdistill import store
 from segdistill.losses import LOSSES
@@ -16,7 +18,8 @@ def teacher_name(recipe: Recipe) -> str:
     return store.read_record(Result, result).model if result.is_file() else weights.stem
 
 
-def term_record(name: str, term: TermConfig) -> TermRecord:
-    """A term with its title for tables."""
+def term_record(name: str, term: TermConfig, suited: Mapping[str, Any]) -> TermRecord:
+    """A term with its title for tables, and the options that followed the size of its map."""
     loss = term.loss or name
-    return TermRecord(title=LOSSES[loss].title, loss=loss, settings=term.model_dump(mode="json", exclude={"loss"}))
+    settings = term.model_dump(mode="json", exclude={"loss"}) | dict(suited)
+    return TermRecord(title=LOSSES[loss].title, loss=loss, settings=settings)

@@ -1,5 +1,8 @@
 """The networks of a recipe, and the distiller around them."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from segdistill.distill import Distiller, Term
@@ -52,8 +55,10 @@ def load_teacher(teacher: TeacherConfig, labels: LabelTable) -> Predictor:
     )
 
 
-def build_distiller(recipe: Recipe, student: Network, teacher: Teacher | None) -> Distiller:
-    """Student and terms."""
+def build_distiller(
+    recipe: Recipe, student: Network, teacher: Teacher | None, suited: Mapping[str, Mapping[str, Any]]
+) -> Distiller:
+    """Student and terms; ``suited`` are further options of terms by their names."""
     terms = []
     for name, term in recipe.terms.items():
         loss = term.loss or name
@@ -61,5 +66,6 @@ def build_distiller(recipe: Recipe, student: Network, teacher: Teacher | None) -
             raise RecipeError(
                 f"`terms.{name}` must name a loss; got {loss!r}. {nearest(loss, LOSSES)} Or set `terms.{name}.loss`."
             )
-        terms.append(Term(loss, layer=term.layer, weight=term.weight, options=term.options, name=name))
+        options = {**term.options, **suited.get(name, {})}
+        terms.append(Term(loss, layer=term.layer, weight=term.weight, options=options, name=name))
     return Distiller(student, terms, teacher=teacher, aux_weight=recipe.train.aux_weight)

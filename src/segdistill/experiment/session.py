@@ -13,6 +13,7 @@ from segdistill.experiment.datasets import build_datasets, open_source, unlabell
 from segdistill.experiment.given import given_student, refuse_not_given
 from segdistill.experiment.keys import about, keys_of, keys_of_terms
 from segdistill.experiment.networks import build_distiller, build_student, build_teacher
+from segdistill.experiment.suiting import Suited, suit_terms
 from segdistill.labels import LabelTable
 from segdistill.networks import Teacher
 from segdistill.recipe import ModelConfig, Recipe, TeacherConfig
@@ -31,6 +32,7 @@ class Built(NamedTuple):
         distiller: Student and terms, on the CPU.
         teacher: Or None.
         optimizers: Over the distiller's parameters: the student's, then those of losses that have their own.
+        suited: Options of terms that the recipe left to the size of their maps.
     """
 
     labels: LabelTable
@@ -40,6 +42,7 @@ class Built(NamedTuple):
     distiller: Distiller
     teacher: Teacher | None
     optimizers: list[torch.optim.Optimizer]
+    suited: Suited
 
 
 def build(recipe: Recipe, student: nn.Module | None = None, teacher: Teacher | None = None) -> Built:
@@ -67,7 +70,8 @@ def build(recipe: Recipe, student: nn.Module | None = None, teacher: Teacher | N
         with about(keys, otherwise="teacher.weights"):
             teacher = build_teacher(recipe.teacher, labels, precision=recipe.train.precision)
     with about({"features": "model.features"} | keys_of_terms(recipe.terms)):
-        distiller = build_distiller(recipe, network, teacher)
+        suited = suit_terms(recipe, teacher)
+        distiller = build_distiller(recipe, network, teacher, suited.options)
     optimizers = make_optimizers(
         distiller,
         name=recipe.optim.name,
@@ -77,4 +81,4 @@ def build(recipe: Recipe, student: nn.Module | None = None, teacher: Teacher | N
     )
     if recipe.data.unlabelled is not None:
         train_set = together(train_set, open_source(unlabelled_source(recipe.data.unlabelled), recipe.data))
-    return Built(labels, train_set, val_set, test_set, distiller, teacher, optimizers)
+    return Built(labels, train_set, val_set, test_set, distiller, teacher, optimizers, suited)

@@ -24,6 +24,7 @@ from segdistill.experiment.folders import Start, refuse_other
 from segdistill.experiment.scoring import Examination, examine_set, make_accelerator, score_set
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.settings import build_plan, build_protocol
+from segdistill.experiment.silence import silent_notes
 from segdistill.experiment.threads import chosen_threads
 from segdistill.experiment.trackers import tensorboard
 from segdistill.measure import latencies
@@ -159,7 +160,9 @@ class Runner:
             kind=recipe.kind,
             seed=recipe.seed,
             model=recipe.model.name,
-            terms={name: term_record(name, term) for name, term in recipe.terms.items()},
+            terms={
+                name: term_record(name, term, built.suited.options.get(name, {})) for name, term in recipe.terms.items()
+            },
             protocol=None if split is None else self._describe(split),
             score=None if examined is None else examined.score,
             best=BestStep(step=progress.best_step, val_miou=progress.best_miou if progress.best_step else None),
@@ -171,6 +174,7 @@ class Runner:
             images_per_s=round(progress.step * recipe.data.batch_size / max(progress.seconds, 1e-9), 2),
             peak_memory_mb=progress.peak_memory_mb,
             labels=Labels(names=list(labels.names), colors=list(labels.colors)),
+            notes=built.suited.notes + silent_notes(self.distiller, self.folder / store.METRICS),
         )
         if accelerator.is_main_process:
             if split is not None and examined is not None:

@@ -3,7 +3,7 @@
 from segdistill.losses.acam import ACAMLoss
 from segdistill.losses.af_dcd import AfDCDLoss, AfDCDTerms
 from segdistill.losses.at import ATLoss
-from segdistill.losses.base import DistillationLoss, Maps, PlainLoss
+from segdistill.losses.base import DistillationLoss, Maps, PlainLoss, Silence
 from segdistill.losses.cirkd import CIRKDLoss
 from segdistill.losses.common.resize import match_size
 from segdistill.losses.cwd import CWDLoss
@@ -39,6 +39,7 @@ __all__ = [
     "PlainLoss",
     "SKDAdversarialLoss",
     "SKDLoss",
+    "Silence",
     "match_size",
 ]
 

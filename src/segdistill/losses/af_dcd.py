@@ -1,11 +1,12 @@
 """Af-DCD: masked feature mimicking and dense contrast, without augmentation and without a memory bank."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, get_args
 
 from torch import Tensor
 from torch.nn import functional as F
 
+from segdistill.losses.base import Silence, Size
 from segdistill.losses.common.generator import GeneratorName, Mask, MaskedGeneration, Reduction
 from segdistill.ops import (
     Distance,
@@ -17,6 +18,10 @@ from segdistill.ops import (
     dense_contrast,
     without_autocast,
 )
+
+POOLS = (4, 2, 1)
+PATCHES = ((4, 4), (2, 2), (1, 2), (2, 1))
+"""What a recipe's ``auto`` takes: the first is published."""
 
 
 class AfDCDTerms(NamedTuple):
@@ -127,6 +132,37 @@ class AfDCDLoss(MaskedGeneration):
             return {"mimic": 33.6, "contrast": 0.08}
         return {"mimic": 2e-6, "contrast": 5e-3}
 
+    def why_silent(self, part: str, size: Size) -> Silence | None:
+        """The contrast needs a whole patch on the pooled map."""
+        height, width = size[0] // self.pool_size, size[1] // self.pool_size
+        if part != "contrast" or (height >= self.patch_size[0] and width >= self.patch_size[1]):
+            return None
+        patch = "x".join(map(str, self.patch_size))
+        return Silence(f"its map is {height}x{width} and one patch needs {patch}", self._option(size))
+
+    def _option(self, size: Size) -> str:
+        """What would make a patch fit; empty if nothing does."""
+        if _patches(size, 1, self.patch_size):
+            return "pool_size=1"
+        smaller = next((patch for patch in PATCHES if _patches(size, self.pool_size, patch)), None)
+        return "" if smaller is None else f"patch_size=[{smaller[0]},{smaller[1]}]"
+
+    @classmethod
+    def suited(cls, options: Mapping[str, Any], size: Size) -> dict[str, Any]:
+        """As published where two patches fit each side; else less pooling, and then smaller patches."""
+        is_open = {key for key in ("pool_size", "patch_size") if options.get(key, "auto") == "auto"}
+        pools = POOLS if "pool_size" in is_open else (options["pool_size"] or 1,)
+        patches = PATCHES if "patch_size" in is_open else (options["patch_size"],)
+        chosen = [(pool, patch) for patch in patches for pool in pools]
+        try:
+            most = max(chosen, key=lambda pair: _patches(size, *pair))
+            fits = next((pair for pair in chosen if _patches(size, *pair) >= 2), most)
+        except (TypeError, ValueError, ArithmeticError):  # an option that cannot be, which the constructor says
+            fits = chosen[0]
+        pool, patch = fits
+        values = {"pool_size": pool, "patch_size": list(patch) if "patch_size" in is_open else None}
+        return {key: value for key, value in values.items() if key in is_open}
+
     def forward(self, student_features: Tensor, teacher_features: Tensor, *, keep: Tensor | None = None) -> AfDCDTerms:
         """Compare the student's map with the teacher's.
 
@@ -163,3 +199,8 @@ class AfDCDLoss(MaskedGeneration):
         if min(x.shape[-2:]) < self.pool_size:  # `max_pool2d` refuses an empty result; the contrast does not
             return x[..., : x.shape[-2] // self.pool_size, : x.shape[-1] // self.pool_size]
         return F.max_pool2d(x, self.pool_size)
+
+
+def _patches(size: Size, pool: int, patch: Sequence[int]) -> int:
+    """How many patches fit the shorter side of a pooled map, in patches."""
+    return min(side // pool // length for side, length in zip(size, patch, strict=True))

@@ -2,15 +2,30 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from segdistill.util import ArgumentError
 
+
+class Silence(NamedTuple):
+    """Why a part of a loss is 0 whatever it is given.
+
+    Attributes:
+        reason: The rest of a sentence that begins with the loss: ``its map is 2x2 and one patch needs 4x4``.
+        option: What mends it, by the name of the option: ``pool_size=1``; empty if no option does.
+    """
+
+    reason: str
+    option: str = ""
+
+
 Maps = Tensor | Sequence[Tensor]
 """One map (B, C, h, w), or several, from the first layer to the last."""
+
+Size = tuple[int, int]
 
 
 class DistillationLoss(nn.Module, ABC):
@@ -76,6 +91,25 @@ class DistillationLoss(nn.Module, ABC):
     def own_optimizer(self) -> torch.optim.Optimizer | None:
         """A new optimizer for parameters that learn towards another aim than the student's. Default: None."""
         return None
+
+    @property
+    def sometimes_silent(self) -> tuple[str, ...]:
+        """Names of parts that by design are 0, or teach the student nothing, for a while or for good. Default: none."""
+        return ()
+
+    def why_silent(self, part: str, size: Size) -> Silence | None:
+        """Why a part is 0 on maps of the teacher of this height and width, if the loss knows. Default: None."""
+        return None
+
+    @classmethod
+    def suited(cls, options: Mapping[str, Any], size: Size) -> dict[str, Any]:
+        """The options that a recipe leaves to the size of the map, with their values. Default: none.
+
+        Args:
+            options: Those of the recipe's term; a missing one is open, as is ``"auto"``. Others are never changed.
+            size: Height and width of the teacher's map of one crop.
+        """
+        return {}
 
     @abstractmethod
     def forward(self, *maps_and_labels: Any, **options: Any) -> Any:

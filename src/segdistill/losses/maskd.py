@@ -205,6 +205,11 @@ class MasKDLoss(DistillationLoss):
         self._is_frozen = False  # remembers that `calls` is -1: to read that, a GPU must be waited for
         self.register_load_state_dict_post_hook(_look_again)  # type: ignore[no-untyped-call]
 
+    @property
+    def sometimes_silent(self) -> tuple[str, ...]:
+        """Each part belongs to a stage, and ``masks`` is for the tokens."""
+        return self.parts
+
     def own_optimizer(self) -> torch.optim.Optimizer:
         """Return SGD with momentum 0.9 and weight decay 1e-3, as the authors', over the tokens."""
         return torch.optim.SGD([self.tokens], lr=self.lr, momentum=0.9, weight_decay=1e-3)

@@ -159,6 +159,11 @@ class SKDAdversarialLoss(DistillationLoss):
         self.lr = lr
         self.discriminator = Discriminator(num_classes)
 
+    @property
+    def sometimes_silent(self) -> tuple[str, ...]:
+        """The discriminator's part is for the discriminator."""
+        return ("discriminator",)
+
     def own_optimizer(self) -> torch.optim.Optimizer:
         """Return Adam with betas (0.9, 0.99) over the discriminator."""
         return torch.optim.Adam(self.discriminator.parameters(), lr=self.lr, betas=(0.9, 0.99))

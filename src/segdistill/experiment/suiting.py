@@ -1,0 +1,68 @@
+"""Options of a term that follow the size of its map, where the recipe leaves them open."""
+
+import logging
+from typing import Any, NamedTuple
+
+import torch
+
+from segdistill.engine import eager
+from segdistill.losses import LOSSES
+from segdistill.networks import Teacher
+from segdistill.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+_HUGE = (2**20, 2**20)  # a map on which every option is as published
+
+
+class Suited(NamedTuple):
+    """What open options became.
+
+    Attributes:
+        options: By the name of the term.
+        notes: A sentence for every term whose options are others than the published ones.
+    """
+
+    options: dict[str, dict[str, Any]]
+    notes: list[str]
+
+
+def suit_terms(recipe: Recipe, teacher: Teacher | None) -> Suited:
+    """Settle what the recipe leaves open or calls ``auto``; what it says is never changed.
+
+    One pass of the teacher over an empty crop tells the sizes, if a term asks for them.
+    """
+    suited = Suited({}, [])
+    sizes: dict[str, tuple[int, int]] = {}
+    for name, term in recipe.terms.items():
+        kind = LOSSES.get(term.loss or name)
+        published = {} if kind is None else kind.suited(term.options, _HUGE)
+        if kind is None or not published or teacher is None:
+            continue
+        sizes = sizes or _sizes(teacher, recipe.data.crop_size)
+        layer = kind.layer if term.layer is None else term.layer
+        size = sizes.get(str(layer if isinstance(layer, str) else layer[-1]))
+        if size is None:  # no such layer, which the distiller says
+            continue
+        options = suited.options[name] = kind.suited(term.options, size)
+        note = (
+            f"{kind.title} reads maps of {size[0]}x{size[1]}, so `auto` took {_text(options)}; "
+            f"published is {_text(published)}."
+        )
+        logger.info("terms.%s: %s", name, note)
+        if options != published:
+            suited.notes.append(note)
+    return suited
+
+
+def _sizes(teacher: Teacher, crop_size: tuple[int, int]) -> dict[str, tuple[int, int]]:
+    """Height and width of the teacher's maps of a crop, by layer."""
+    parameter = next(teacher.parameters(), None)
+    with eager(), torch.no_grad():
+        output = teacher(torch.zeros(1, 3, *crop_size, device=None if parameter is None else parameter.device))
+    maps = {"logits": output.logits, "aux_logits": output.aux_logits, **output.features}
+    return {name: (x.shape[-2], x.shape[-1]) for name, x in maps.items() if x is not None}
+
+
+def _text(options: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in options.items())
