@@ -1,5 +1,6 @@
 import pytest
 import torch
+from PIL import Image
 from tests.data.fakes import HEIGHT, WIDTH, make_camvid, make_folder, truncate, write_image, write_mask
 
 from segdistill.data import CAMVID_LABELS, STREETS_LABELS, CamVid
@@ -149,3 +150,17 @@ def test_activations_grow_with_the_micro_batch_and_leave_statistics_alone():
     assert sizes[1] == 2 * sizes[0]
     assert sizes[2] == sizes[0]
     assert all(torch.equal(tensor, before[name]) for name, tensor in built.distiller.state_dict().items())
+
+
+def test_a_contact_sheet_is_drawn_where_it_is_asked_for(tmp_path):
+    root = make_folder(tmp_path, num_images=2)
+    sheet = tmp_path / "new/sheet.png"
+    check(folder_recipe(root), pictures=sheet)
+    with Image.open(sheet) as picture:
+        assert picture.width > 300
+        assert picture.height > 225
+
+
+def test_a_contact_sheet_needs_the_name_of_a_picture_before_any_file_is_read(tmp_path):
+    with pytest.raises(ValueError, match=r"`pictures` must name a \.png or \.jpg file; got 'sheet.pdf'"):
+        check(folder_recipe(tmp_path / "nowhere"), pictures="sheet.pdf")

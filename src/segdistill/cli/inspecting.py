@@ -15,6 +15,9 @@ def check(
     recipe: RecipeName,
     overrides: Overrides = None,
     json: Annotated[Path | None, typer.Option(help="Also write what was found to this file.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Also draw a contact sheet: a PNG of images with their masks laid over.")
+    ] = None,
 ) -> None:
     """Find what is wrong before a run: every file, label value, name and shape; print the class histogram."""
     from segdistill import store
@@ -23,7 +26,7 @@ def check(
 
     chosen = load_recipe(recipe, overrides or [])
     with progress_bar() as bar:
-        checkup = examine(chosen, advance=show_counts(bar))
+        checkup = examine(chosen, pictures=pictures, advance=show_counts(bar))
     print_checkup(checkup, chosen)
     if json is not None:
         store.write_json(json, checkup.as_json())

@@ -19,6 +19,7 @@ from segdistill.data.sets.folder import Folder
 from segdistill.data.sets.images import Images
 from segdistill.data.sets.streets import STREETS_LABELS, Streets
 from segdistill.data.sets.voc import VOC, VOC_LABELS
+from segdistill.data.sheet import contact_sheet
 from segdistill.data.transforms import TrainTransform, resize_image, train_transform
 
 DATASETS: Final[dict[str, Callable[..., SegmentationDataset]]] = {
@@ -63,6 +64,7 @@ __all__ = [
     "TrainLoader",
     "TrainTransform",
     "Twins",
+    "contact_sheet",
     "divided",
     "eval_loader",
     "evenly",

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from segdistill.data.selection import Selection
 from segdistill.data.values import mask_values
 from segdistill.types import IGNORE_INDEX
 from segdistill.util import ArgumentError, DataError
+
+NUM_NOTABLE: Final = 12
+"""Faulty samples, and samples without labels, that a report remembers for a contact sheet."""
 
 
 class Fault(NamedTuple):
@@ -50,6 +53,20 @@ class Sighting(NamedTuple):
     pixels: int
 
 
+class Notable(NamedTuple):
+    """Samples worth a look, by their positions.
+
+    Attributes:
+        faulty: The first few whose mask or image has a fault.
+        unlabelled: The first few good ones whose mask has no pixel that counts.
+        fullest: By train id, the good one with the most pixels of the class.
+    """
+
+    faulty: list[int]
+    unlabelled: list[int]
+    fullest: dict[int, int]
+
+
 class ScanReport(NamedTuple):
     """What a scan found.
 
@@ -67,6 +84,7 @@ class ScanReport(NamedTuple):
         pairs: Masks that hold exactly two values, which are no neighbours, by these values; with those that hold
             one of the two alone.
         fingerprints: One of every good image, if they were asked for.
+        notable: What a contact sheet shows.
     """
 
     num_samples: int
@@ -80,6 +98,7 @@ class ScanReport(NamedTuple):
     unknown_ids: dict[int, Sighting]
     pairs: dict[tuple[int, int], Sighting]
     fingerprints: list[Fingerprint]
+    notable: Notable
 
 
 class _Seen(NamedTuple):
@@ -122,16 +141,23 @@ def scan(
     unknown: dict[int, Sighting] = {}
     sparse: dict[tuple[int, ...], Sighting] = {}
     prints: list[Fingerprint] = []
+    notable, most = Notable([], [], {}), torch.zeros(num_classes, dtype=torch.int64)
     with ThreadPoolExecutor(max(1, num_workers)) as pool:
         results = pool.map(lambda index: _read(dataset, index, fingerprints), range(total))
-        for done, seen in enumerate(results, start=1):
+        for index, seen in enumerate(results):
             masks += seen.mask is not None
             if seen.fault is not None:
                 faults.append(seen.fault)
+                notable.faulty.extend([index] * (len(notable.faulty) < NUM_NOTABLE))
             if seen.size is not None and seen.pixels is not None:
                 sizes[seen.size] += 1
                 counts += seen.pixels
-                unlabelled += seen.mask is not None and not seen.pixels[:num_classes].any()
+                blank = seen.mask is not None and not seen.pixels[:num_classes].any()
+                unlabelled += blank
+                notable.unlabelled.extend([index] * (blank and len(notable.unlabelled) < NUM_NOTABLE))
+                more = seen.pixels[:num_classes] > most
+                most = torch.maximum(most, seen.pixels[:num_classes])
+                notable.fullest.update(dict.fromkeys(more.nonzero().flatten().tolist(), index))
             if seen.fingerprint is not None:
                 prints.append(seen.fingerprint)
             if seen.mask is not None:
@@ -140,7 +166,7 @@ def scan(
                 if 0 < len(seen.values) <= 2:
                     _add(sparse, tuple(sorted(seen.values)), seen.mask, sum(seen.values.values()))
             if progress is not None:
-                progress(done, total)
+                progress(index + 1, total)
     faults += [
         Fault(path, "is a mask without an image", "Restore the image, or remove the mask.") for path in dataset.unpaired
     ]
@@ -158,6 +184,7 @@ def scan(
         unknown_ids=dict(sorted(unknown.items())),
         pairs=_pairs(sparse),
         fingerprints=prints,
+        notable=notable,
     )
 
 

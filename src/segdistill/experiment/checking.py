@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from segdistill.data import DATASETS, ScanReport, SegmentationDataset, divided, evenly, scan
+from segdistill.data import DATASETS, ScanReport, SegmentationDataset, contact_sheet, divided, evenly, scan
 from segdistill.experiment.checkup import Checkup, Shapes
 from segdistill.experiment.datasets import build_datasets
 from segdistill.experiment.given import recipe_with
@@ -18,7 +18,7 @@ from segdistill.experiment.verdicts import Finding, judge_labels, judge_sizes, j
 from segdistill.networks import Teacher
 from segdistill.recipe import Recipe
 from segdistill.types import IGNORE_INDEX, SegOutput
-from segdistill.util import ArgumentError, RecipeError, verb
+from segdistill.util import ArgumentError, RecipeError, as_path, verb
 
 Advance = Callable[[str, int, int], None]
 
@@ -36,6 +36,7 @@ def check(
     teacher: Teacher | None = None,
     *,
     overrides: Sequence[str] = (),
+    pictures: str | Path | None = None,
     advance: Advance | None = None,
 ) -> Checkup:
     """Find what is wrong before a run: read every file of every split, build the networks, run one small step.
@@ -45,6 +46,8 @@ def check(
         student: As in `train`.
         teacher: As in `train`.
         overrides: ``["data.root=FOLDER"]``, on the recipe.
+        pictures: A PNG or JPEG file to draw a contact sheet to: samples with their masks laid over, first those with
+            a fault or without a label, then one for each class, the rarest first.
         advance: Called with split, files done and files in all.
 
     Returns:
@@ -52,13 +55,15 @@ def check(
 
     Raises:
         RecipeError: If the recipe itself cannot be.
+        ValueError: If ``pictures`` is not the name of a PNG or JPEG file, or no sample can be drawn.
 
     Example:
         >>> check("demo_student", overrides=["data.options={num_images: 2, num_train: 2, size: [32, 48]}"]).problems
         []
     """
     recipe = recipe_with(recipe, overrides, student, teacher)
-    names, splits, findings = _scan_splits(recipe, advance)
+    sheet = None if pictures is None else _picture_file(pictures)
+    names, splits, findings = _scan_splits(recipe, advance, sheet)
     shapes: list[Shapes] = []
     weights = activations = 0
     try:
@@ -173,7 +178,9 @@ def _silent(built: Built, recipe: Recipe, step: _Step) -> list[Finding]:
     return silent_terms(built.distiller, step.student, step.teacher, recipe.data.crop_size, batch_size)
 
 
-def _scan_splits(recipe: Recipe, advance: Advance | None) -> tuple[Sequence[str], dict[str, ScanReport], list[Finding]]:
+def _scan_splits(
+    recipe: Recipe, advance: Advance | None, sheet: Path | None
+) -> tuple[Sequence[str], dict[str, ScanReport], list[Finding]]:
     data = recipe.data
     try:
         sets = [dataset for dataset in build_datasets(recipe) if dataset is not None]
@@ -183,9 +190,19 @@ def _scan_splits(recipe: Recipe, advance: Advance | None) -> tuple[Sequence[str]
     except (ValueError, OSError) as error:
         return (), {}, [Finding("recipe", str(error), "")]
     found = {dataset.split: _scan_one(dataset, data.num_workers, advance) for dataset in sets}
+    if sheet is not None:
+        contact_sheet({dataset.split: dataset for dataset in sets}, found).save(sheet)
     findings = judge_labels(found, labels, own=data.dataset in OWN_CLASSES)
     findings += judge_sizes(found[data.train_split], data.crop_size, data.image_scale, data.scale_range)
     return labels.names, found, findings + judge_twins(found, (data.train_split, "unlabelled"))
+
+
+def _picture_file(pictures: str | Path) -> Path:
+    path = as_path("pictures", pictures)
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise ArgumentError(f"`pictures` must name a .png or .jpg file; got {str(path)!r}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _scan_one(dataset: SegmentationDataset, num_workers: int, advance: Advance | None) -> ScanReport:
