@@ -77,13 +77,13 @@ def test_a_signal_reaches_the_workers_which_save_their_state(tmp_path, run, monk
 
 
 def test_gpus_are_dealt_out_and_cores_shared(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv(module.CORES, raising=False)
     monkeypatch.setattr(module.os, "cpu_count", lambda: 8)
     monkeypatch.setattr(module.torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     shares = [module._share(number, 3) for number in range(3)]
     assert [share["CUDA_VISIBLE_DEVICES"] for share in shares] == ["4", "7", "4"]
-    assert {share["OMP_NUM_THREADS"] for share in shares} == {"2"}
+    assert {share[module.CORES] for share in shares} == {"2"}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,10 @@ from PIL import Image
 from tests.data.fakes import HEIGHT, WIDTH, make_coco_stuff, make_folder, write_image, write_mask
 
 import segdistill as sd
+from segdistill.data import Folder, scan
 from segdistill.experiment.checking import NUM_SAMPLED
+from segdistill.experiment.verdicts import judge_labels
+from segdistill.labels import LabelTable
 from segdistill.recipe.load import load_recipe
 from segdistill.util import ArgumentError
 
@@ -130,8 +133,15 @@ def test_a_run_reads_all_images_before_it_says_that_a_class_is_nowhere(tmp_path)
 
 def test_a_single_class(tmp_path):
     root = make_folder(tmp_path / "data", num_classes=1)
-    assert "single-class" in kinds(sd.check(own(root)))
+    assert "at least two classes" in sd.check(own(root)).problems[0]
     refused(own(root), tmp_path, "background is a class too")
+
+
+def test_a_single_class_of_a_data_set_in_code(tmp_path):
+    report = scan(Folder(make_folder(tmp_path, num_classes=2), "train"))
+    report = report._replace(histogram=torch.tensor([9]), missing_classes=[])
+    found = judge_labels({"train": report}, LabelTable.from_names(["road"]), own=True)
+    assert [finding.kind for finding in found if finding.fatal] == ["single-class"]
 
 
 def test_a_split_without_a_labelled_pixel(root, tmp_path):
