@@ -3,6 +3,7 @@ import torch
 from tests.data.fakes import (
     make_folder,
     write_image,
+    write_mask,
 )
 
 from segdistill.data import Prepared, prepare
@@ -67,3 +68,16 @@ def test_coco_stuff_has_171_classes_and_182_under_the_paper_protocol(tiny):
     assert [dataset.labels.num_classes for dataset in build_datasets(paper)[:2]] == [182, 182]
     chosen = tiny("coco_stuff_teacher", "evaluate.protocol=paper", "data.options={classes: 171}")
     assert build_datasets(chosen)[0].labels.num_classes == 171
+
+
+def test_a_list_of_unlabelled_images_names_files_of_the_folder_of_images(tmp_path):
+    for name in "abcd":
+        write_image(tmp_path / f"photos/{name}.png")
+    for name in "ab":
+        write_mask(tmp_path / f"masks/{name}.png", [0, 1])
+    for split, names in (("train", "a"), ("val", "b"), ("more", "dc")):
+        (tmp_path / f"{split}.txt").write_text("\n".join(names))
+    settings = ["data.dataset=folder", f"data.root={tmp_path}", f"data.unlabelled={tmp_path / 'more.txt'}",
+                "data.options=null", "data.options={images: photos, classes: [x, y]}"]  # fmt: skip
+    built = build(load_recipe("demo_student", settings))
+    assert [built.train_set.path(index).name for index in range(3)] == ["a.png", "d.png", "c.png"]

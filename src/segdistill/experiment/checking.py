@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from segdistill.data import DATASETS, ScanReport, SegmentationDataset, contact_sheet, divided, evenly, scan
+from segdistill.data import ScanReport, SegmentationDataset, contact_sheet, divided, evenly, scan
 from segdistill.experiment.checkup import Checkup, Shapes
-from segdistill.experiment.datasets import build_datasets
+from segdistill.experiment.datasets import build_datasets, unlabelled_source
 from segdistill.experiment.given import recipe_with
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.silence import silent_terms
@@ -186,7 +186,7 @@ def _scan_splits(
         sets = [dataset for dataset in build_datasets(recipe) if dataset is not None]
         labels = sets[0].labels
         if data.unlabelled is not None:
-            sets.append(DATASETS["images"](data.unlabelled, "unlabelled", classes=labels.names))
+            sets.append(unlabelled_source(data, "unlabelled", labels.names).dataset)
     except (ValueError, OSError) as error:
         return (), {}, [Finding("recipe", str(error), "")]
     found = {dataset.split: _scan_one(dataset, data.num_workers, advance) for dataset in sets}

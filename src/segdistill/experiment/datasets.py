@@ -1,10 +1,11 @@
 """The data sets of a recipe."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from segdistill.data import DATASETS, Prepared, SegmentationDataset, Source
+from segdistill.data import DATASETS, Images, Prepared, SegmentationDataset, Source
 from segdistill.experiment.keys import about, keys_of
 from segdistill.recipe import DataConfig, Recipe
 from segdistill.util import RecipeError, nearest
@@ -37,7 +38,7 @@ def build_sources(recipe: Recipe) -> list[Source]:
     data, paper = recipe.data, recipe.evaluate.protocol == "paper"
     splits = [split for split in (data.train_split, data.val_split, data.test_split) if split is not None]
     sources = [_build_source(data, split, paper=paper) for split in dict.fromkeys(splits)]
-    return sources if data.unlabelled is None else [*sources, unlabelled_source(data.unlabelled)]
+    return sources if data.unlabelled is None else [*sources, unlabelled_source(data)]
 
 
 def open_source(source: Source, data: DataConfig) -> SegmentationDataset:
@@ -45,9 +46,12 @@ def open_source(source: Source, data: DataConfig) -> SegmentationDataset:
     return source.dataset if data.cache is None else Prepared(source, data.cache)
 
 
-def unlabelled_source(root: str) -> Source:
-    """Images without labels, as part of the training set."""
-    return Source("images", {}, DATASETS["images"](root, "train"))
+def unlabelled_source(data: DataConfig, split: str = "train", classes: Sequence[str] = ("unlabeled",)) -> Source:
+    """Images without labels, as part of the training set; a list names files of the data set's folder of images."""
+    assert data.unlabelled is not None
+    images = data.options.get("images") if data.dataset == "folder" else None
+    folder = Path(data.root or "") / images if isinstance(images, str) and "{" not in images else None
+    return Source("images", {}, Images(data.unlabelled, split, classes=classes, images=folder))
 
 
 def _build_source(data: DataConfig, split: str, *, paper: bool) -> Source:

@@ -80,5 +80,5 @@ def build(recipe: Recipe, student: nn.Module | None = None, teacher: Teacher | N
         weight_decay=recipe.optim.weight_decay,
     )
     if recipe.data.unlabelled is not None:
-        train_set = together(train_set, open_source(unlabelled_source(recipe.data.unlabelled), recipe.data))
+        train_set = together(train_set, open_source(unlabelled_source(recipe.data), recipe.data))
     return Built(labels, train_set, val_set, test_set, distiller, teacher, optimizers, suited)

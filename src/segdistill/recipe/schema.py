@@ -29,7 +29,7 @@ class DataConfig(_Closed):
         val_split: Split that is scored during training and chooses the best weights; null for none.
         test_split: Split that is scored once at the end, with the best weights; null for none.
         options: Further arguments of the data set, for example ``classes`` of a ``folder``.
-        unlabelled: Folder of images without labels, added to the training set.
+        unlabelled: Folder, pattern or list (``.txt``) of images without labels, added to the training set.
         cache: Folder that `segdistill prepare` wrote, read instead of the image files; null for none.
         image_scale: Images are resized by this factor when read; labels of val and test are not.
         crop_size: (height, width) of a training crop, pixels.
