@@ -81,3 +81,22 @@ def test_a_list_of_unlabelled_images_names_files_of_the_folder_of_images(tmp_pat
                 "data.options=null", "data.options={images: photos, classes: [x, y]}"]  # fmt: skip
     built = build(load_recipe("demo_student", settings))
     assert [built.train_set.path(index).name for index in range(3)] == ["a.png", "d.png", "c.png"]
+
+
+def test_a_group_in_two_splits_is_refused_also_from_a_cache(tmp_path):
+    for name in ("d1_0", "d1_1", "d2_0", "d3_0"):
+        write_image(tmp_path / f"images/{name}.png")
+        write_mask(tmp_path / f"masks/{name}.png", [0, 1])
+    (tmp_path / "train.txt").write_text("d1_0\nd2_0\n")
+    settings = ["data.dataset=folder", f"data.root={tmp_path}", "data.options=null",
+                "data.options={classes: [x, y], group: '{group}_*'}"]  # fmt: skip
+    recipe = load_recipe("demo_student", settings)
+    (tmp_path / "val.txt").write_text("d3_0\n")
+    build_datasets(recipe)
+    (tmp_path / "val.txt").write_text("d3_0\nd1_1\n")
+    told = r"`data.options.group` must keep each group in one split; train and val share 1 of 3: `d1`. Correct"
+    with pytest.raises(RecipeError, match=told):
+        build_datasets(recipe)
+    prepare(build_sources(recipe), tmp_path / "cache")
+    with pytest.raises(RecipeError, match=told):
+        build_datasets(load_recipe("demo_student", [*settings, f"data.cache={tmp_path / 'cache'}"]))

@@ -1,6 +1,6 @@
 """What every data set shares: its samples, the way from a mask's ids to train ids, and the class to derive from."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeAlias
 
@@ -31,6 +31,9 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         unpaired: Masks that belong to no image; only ``scan`` looks at them.
         ignore_others: Whether ids that ``labels`` does not have do not count; else they are errors.
 
+    Attributes:
+        groups: The drives, patients or scenes that its images are of, where that is known: no two splits may share one.
+
     Raises:
         ValueError: If the split is unknown.
     """
@@ -41,6 +44,7 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
     labels: LabelTable
     samples: Sequence[Sample] = ()
     unpaired: Sequence[Path] = ()
+    groups: Collection[str] = ()
 
     def __init__(
         self,

@@ -109,7 +109,7 @@ def drawn(names: Sequence[str], split: str, shares: Mapping[str, float], *, seed
         ValueError: If the pattern is none.
         DataError: If a name does not fit the pattern, or no name falls into the split.
     """
-    key_of = dict(zip(names, names, strict=True)) if group is None else _groups(names, group)
+    key_of = dict(zip(names, names, strict=True)) if group is None else groups_of(names, group)
     chosen = [name for name in names if _part(key_of[name], shares, seed) == split]
     if not chosen:
         kind = "images" if group is None else f"groups (`{group}`)"
@@ -129,8 +129,12 @@ def _part(key: str, shares: Mapping[str, float], seed: int) -> str:
     return REST
 
 
-def _groups(names: Sequence[str], group: str) -> dict[str, str]:
-    """The part of every name that stands where the pattern has ``{group}``."""
+def groups_of(names: Sequence[str], group: str) -> dict[str, str]:
+    """The part of every name that stands where the pattern has ``{group}``.
+
+    Raises:
+        ValueError: If the pattern is none, or a name does not fit it.
+    """
     pieces = _WILD.split(group)  # fixed text and wild cards in turn
     if pieces.count("{group}") != 1 or "" in pieces[2:-1:2]:
         raise ArgumentError(

@@ -2,13 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from segdistill.data import DATASETS, Images, Prepared, SegmentationDataset, Source
 from segdistill.experiment.keys import about, keys_of
 from segdistill.recipe import DataConfig, Recipe
-from segdistill.util import RecipeError, nearest
+from segdistill.util import RecipeError, nearest, quote
 
 
 def build_datasets(
@@ -25,6 +26,7 @@ def build_datasets(
     splits = (data.train_split, val_split, test_split)
     train_set, val_set, test_set = (None if s is None else build_dataset(data, s, paper=paper) for s in splits)
     assert train_set is not None
+    _refuse_shared_groups([dataset for dataset in (train_set, val_set, test_set) if dataset is not None])
     return train_set, val_set, test_set
 
 
@@ -73,6 +75,17 @@ def _build_source(data: DataConfig, split: str, *, paper: bool) -> Source:
             return Source(data.dataset, options, kind(data.root, split, **options))
     except TypeError as error:  # an option of another type than the data set expects
         raise RecipeError(f"`data.options` must fit the data set {data.dataset!r}; got {options} ({error}).") from None
+
+
+def _refuse_shared_groups(sets: Sequence[SegmentationDataset]) -> None:
+    for one, other in combinations(sets, 2):
+        shared = sorted({*one.groups} & {*other.groups})
+        if shared and one.split != other.split:
+            raise RecipeError(
+                f"`data.options.group` must keep each group in one split; {one.split} and {other.split} share "
+                f"{len(shared)} of {len({*one.groups} | {*other.groups})}: {quote(shared, 4)}. Correct the lists or "
+                "folders, or let whole groups be drawn: `data.options.shares: {val: 0.2}`."
+            )
 
 
 def _check_options(kind: Callable[..., Any], options: dict[str, Any], key: str) -> None:

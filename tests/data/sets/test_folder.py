@@ -89,9 +89,12 @@ def test_options_that_are_text(tmp_path, name):
         Folder(make_folder(tmp_path), **{name: 5})
 
 
-def test_a_group_needs_shares(tmp_path):
-    with pytest.raises(ValueError, match="`group` must come with `shares`"):
-        Folder(make_folder(tmp_path), group="{group}_*")
+def test_groups_of_a_split_are_known(tmp_path):
+    root = make_folder(tmp_path, num_images=2)
+    assert not Folder(root).groups
+    assert Folder(root, group="scene{group}").groups == {"0", "1"}
+    with pytest.raises(ValueError, match="`group` must fit all 2 names"):
+        Folder(root, group="{group}_*")
 
 
 COLORS = [[200, 0, 0], [0, 200, 0], [0, 0, 0]]

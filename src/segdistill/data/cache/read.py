@@ -66,6 +66,7 @@ class Prepared(SegmentationDataset):
         super().__init__(
             dataset.root, dataset.split, labels=dataset.labels, samples=dataset.samples, unpaired=dataset.unpaired
         )
+        self.groups = dataset.groups
         self.source, self.folder = dataset, Path(folder) / source.title
         self._faulty = _checked_faults(self.folder, describe(source), dataset)
 

@@ -8,7 +8,7 @@ from segdistill.data.base import SegmentationDataset
 from segdistill.data.classes import ERROR, IGNORE, class_table
 from segdistill.data.pairing import choose, find_images, match
 from segdistill.data.pictures import IdMap
-from segdistill.data.splits import check_shares, drawn, list_file, read_list
+from segdistill.data.splits import check_shares, drawn, groups_of, list_file, read_list
 from segdistill.util import ArgumentError, DatasetNotFoundError, shorten
 
 _PAIRS: Final = (
@@ -44,7 +44,7 @@ class Folder(SegmentationDataset):
         lists: File of names, from the root; ``{split}`` stands for the split.
         shares: Part of 1 of every split but train: one pair of folders, or one list, is split by name.
         split_seed: Draws other shares.
-        group: Pattern of names: those with the same ``{group}`` are in one split.
+        group: Pattern of names: those with the same ``{group}`` are in one split. `check` refuses other splits.
 
     Raises:
         ValueError: If options contradict each other, or fewer than two classes are left.
@@ -77,8 +77,6 @@ class Folder(SegmentationDataset):
         words |= {"image_ending": image_ending, "mask_ending": mask_ending}
         if wrong := [name for name, word in words.items() if not isinstance(word, (str, type(None)))]:
             raise ArgumentError(f"`{wrong[0]}` must be text; got {words[wrong[0]]!r}. Put quotes around it.")
-        if group is not None and shares is None:
-            raise ArgumentError("`group` must come with `shares`, whose groups it names; got no `shares`.")
         if shares is not None:
             check_shares(shares, split)
         base = Path(root)
@@ -96,6 +94,7 @@ class Folder(SegmentationDataset):
             base, classes=classes, labels=labels, colors=colors, ignore=ignore, others=others
         )
         super().__init__(root, split, labels=table, samples=samples, unpaired=unpaired, ignore_others=others == IGNORE)
+        self.groups = frozenset() if group is None else frozenset(groups_of(list(picked), group).values())
 
     def read_ids(self, path: Path) -> IdMap:
         """Read a mask; where classes have colours, translate them to ids.
