@@ -82,7 +82,7 @@ def test_one_pair_with_lists(tmp_path):
     (root / "unlabelled.txt").write_text("extra\n")
     begun, data, checkup = good(root, tmp_path)
     assert data.options == {"images": "photos"}
-    assert begun.found["no mask"].startswith("1 images beside those of the splits (1 of them in unlabelled.txt)")
+    assert begun.found["no mask"].startswith("1 image beside those of the splits (1 of them in unlabelled.txt)")
     assert [report.num_samples for report in checkup.splits.values()] == [6, 2]
 
 
@@ -135,7 +135,7 @@ def test_an_export_of_cvat(tmp_path):
     begun, data, _ = good(fakes.make_cvat(tmp_path / "d"), tmp_path)
     assert set(data.options) <= {"shares", "split_seed"}
     assert begun.found["classes"] == "3 colours, named by labelmap.txt"
-    assert begun.found["no mask"].startswith("1 images beside")
+    assert begun.found["no mask"].startswith("1 image beside")
 
 
 @pytest.mark.parametrize(

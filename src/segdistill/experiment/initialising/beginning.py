@@ -122,9 +122,9 @@ def _draft(tree: Tree) -> tuple[Layout, Draft, dict[str, str], list[str]]:
     if without := _without(left):
         found["no mask"] = without
     if left.faulty:
-        settle.append(f"{left.faulty} images of the splits have no mask: add them, or move the images elsewhere")
+        settle.append(f"{_images(left.faulty)} of the splits without a mask: add masks, or move the images elsewhere")
     if layout.leftover:
-        settle.append(f"{len(layout.leftover)} masks have no image: {shorten((m.name for m in layout.leftover), 3)}")
+        settle.append(f"masks without an image: {shorten((mask.name for mask in layout.leftover), 3)}")
     return layout, draft, found, settle
 
 
@@ -214,9 +214,13 @@ def _sizes(measures: Measures) -> str:
 
 
 def _without(left: Unlabelled) -> str:
-    parts = [f"{count:,} images in {folder}" for folder, count in left.folders.items()]
+    parts = [f"{_images(count)} in {folder}" for folder, count in left.folders.items()]
     if left.beside:
         by = f" ({shorten(f'{count:,} of them in {name}' for name, count in left.lists.items())})" if left.lists else ""
-        parts.append(f"{left.beside:,} images beside those of the splits{by}; a folder of their own can be "
+        parts.append(f"{_images(left.beside)} beside those of the splits{by}; a folder of their own can be "
                      "`data.unlabelled`")  # fmt: skip
     return shorten(parts, 3)
+
+
+def _images(number: int) -> str:
+    return f"{number:,} image{'' if number == 1 else 's'}"

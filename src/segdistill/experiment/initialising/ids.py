@@ -8,12 +8,12 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from segdistill.data import Listing, read_colors, read_mask
+from segdistill.data import Listing, read_colors, read_mask, size_of
 from segdistill.types import IGNORE_INDEX
 from segdistill.util import DataError, ranges, shorten
 
 MOST_CLASSES: Final = 200
-_MOST_MASKS: Final = 400
+_MOST_PIXELS: Final = 500_000_000  # of the masks that are read, about half a minute
 _MOST_COLORS: Final = 64
 _MOSTLY: Final = 0.5  # share of masks that hold a value which is void
 
@@ -69,9 +69,10 @@ def distinct(mask: Path) -> tuple[int, bool] | None:
 
 
 def read_values(masks: Sequence[Path], num_workers: int) -> Values:
-    """Read masks: all, or 400 of them, evenly."""
-    step = -(-len(masks) // _MOST_MASKS) or 1
-    picked = masks[::step]
+    """Read all masks, or where they have more than half a milliard of pixels, evenly as many as have these."""
+    height, width = size_of(masks[len(masks) // 2])
+    most = max(1, _MOST_PIXELS // max(1, height * width))
+    picked = masks[:: -(-len(masks) // most)]
     with ThreadPoolExecutor(max(1, num_workers)) as pool:
         read = list(pool.map(_values, picked))
     counted: Counter[Any] = Counter(value for found in read if not isinstance(found, DataError) for value in found)
@@ -180,7 +181,7 @@ def _read(values: Values) -> str:
 
 def _values(mask: Path) -> set[int] | set[Color] | DataError:
     try:
-        return set(np.unique(read_mask(mask)).tolist())
+        return set(np.flatnonzero(np.bincount(read_mask(mask).ravel())).tolist())
     except DataError as error:
         try:
             pixels = read_colors(mask).reshape(-1, 3)

@@ -64,10 +64,10 @@ def look(root: Path) -> Tree:
 
 
 def inside_alone(root: Path) -> Path:
-    """The folder itself, or the one that is all it holds, as an archive that was unpacked leaves it."""
+    """The folder itself, or the folder of folders that is all it holds, as an archive that was unpacked leaves it."""
     for _ in range(2):
         held = [path for path in root.iterdir() if not path.name.startswith((".", "__MACOSX"))]
-        if len(held) != 1 or not held[0].is_dir():
+        if len(held) != 1 or not held[0].is_dir() or not any(path.is_dir() for path in held[0].iterdir()):
             break
         root = held[0]
     return root
