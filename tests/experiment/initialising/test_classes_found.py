@@ -139,7 +139,7 @@ def test_names_that_yaml_misreads_are_quoted(name):
 def test_such_names_reach_the_recipe(tmp_path):
     root = make(tmp_path / "d", range(1, 1 + len(MISREAD)), names=MISREAD)
     (root / "classes.txt").rename(root / "names.txt")
-    begun, options, _ = good(root, tmp_path)
+    _, options, _ = good(root, tmp_path)
     assert options["labels"] == {name: number for number, name in enumerate(MISREAD, start=1)}
     for split in ("train", "val"):
         (root / split / "images/0.jpg").replace(root / split / "images/no: #.jpg")

@@ -7,11 +7,20 @@ from typing import Any, NamedTuple
 from segdistill.data import DATASETS
 from segdistill.experiment.initialising.ids import Proposal, Values, propose, read_values
 from segdistill.experiment.initialising.layouts import LAYOUTS, Layout, find_layout
-from segdistill.experiment.initialising.measures import FEWEST, MOST, PASSES, Measures, measure, workers
+from segdistill.experiment.initialising.measures import FEWEST, MOST, PASSES, measure, workers
 from segdistill.experiment.initialising.names import Classes, find_classes
 from segdistill.experiment.initialising.public import find_public
-from segdistill.experiment.initialising.tree import TEST, TRAIN, VAL, Tree, inside_alone, look
-from segdistill.experiment.initialising.unlabelled import Unlabelled, find_unlabelled
+from segdistill.experiment.initialising.sentences import (
+    groups,
+    images_in_words,
+    rivals,
+    sizes,
+    split_keys,
+    unlabelled_and_scale,
+    without_masks,
+)
+from segdistill.experiment.initialising.tree import TRAIN, Tree, inside_alone, look
+from segdistill.experiment.initialising.unlabelled import find_unlabelled
 from segdistill.experiment.initialising.writing import DISTILLED, TEACHER, Draft, student
 from segdistill.util import (
     ArgumentError,
@@ -108,21 +117,25 @@ def _draft(tree: Tree) -> tuple[Layout, Draft, dict[str, str], list[str]]:
         reasons["shares"] = "proposal: no split is said; images are drawn by name. Or write lists train.txt and val.txt"
     how = f"{PASSES} passes over {len(layout.samples[TRAIN])} training images, at least {FEWEST:,} and at most {MOST:,}"
     draft = Draft(
-        f"segdistill init {tree.root}", layout.dataset, str(tree.root), _split_keys(layout), options, reasons,
-        _groups(layout, options), _asides(left, measures), measures, how,
+        f"segdistill init {tree.root}", layout.dataset, str(tree.root), split_keys(layout), options, reasons,
+        [*rivals(layout), *groups(layout, options)], unlabelled_and_scale(left, measures), measures, how,
     )  # fmt: skip
     found = {
         "folder": f"{tree.root}: {layout.said} (data set `{layout.dataset}`)",
         "images": ", ".join(f"{layout.splits[role]} {len(split):,}" for role, split in layout.samples.items()),
         "classes": classes,
-        "sizes": _sizes(measures),
+        "sizes": sizes(measures),
         "training": f"crops of {measures.crop[0]} x {measures.crop[1]}, {measures.batch} a step, {measures.steps:,} "
         f"steps: {how}",
     }
-    if without := _without(left):
+    if layout.also:
+        found["or"] = f"masks in {shorten(layout.also, 3)} would fit these images too"
+    if without := without_masks(left):
         found["no mask"] = without
     if left.faulty:
-        settle.append(f"{_images(left.faulty)} of the splits without a mask: add masks, or move the images elsewhere")
+        settle.append(
+            f"{images_in_words(left.faulty)} of the splits without a mask: add masks, or move the images elsewhere"
+        )
     if layout.leftover:
         settle.append(f"masks without an image: {shorten((mask.name for mask in layout.leftover), 3)}")
     return layout, draft, found, settle
@@ -177,50 +190,3 @@ def _refuse(root: Path, values: Values) -> None:
 
 def _options(layout: Layout, named: Classes, proposal: Proposal) -> tuple[dict[str, Any], dict[str, str]]:
     return layout.options | named.options | proposal.options, named.reasons | proposal.reasons
-
-
-def _split_keys(layout: Layout) -> dict[str, str | None]:
-    keys: dict[str, str | None] = {}
-    for role, usual in ((TRAIN, "train"), (VAL, "val"), (TEST, None)):
-        word = layout.splits.get(role)
-        if word != usual:
-            keys[f"{role}_split"] = word
-    return keys
-
-
-def _groups(layout: Layout, options: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names that begin alike may be frames of one drive or patient, which belong in one split."""
-    names = [image.stem for split in layout.samples.values() for image, _ in split]
-    starts = {name.split("_")[0] for name in names}
-    if "shares" not in options or not all("_" in name for name in names) or not 3 < len(starts) <= len(names) / 3:
-        return []
-    return [('group: "{group}_*"', f"keeps images that begin alike in one split ({len(starts)} beginnings)")]
-
-
-def _asides(left: Unlabelled, measures: Measures) -> list[tuple[str, str]]:
-    asides = []
-    for folder, count in sorted(left.folders.items(), key=lambda item: -item[1])[:1]:
-        asides.append((f"unlabelled: {folder}", f"its {count:,} images without masks, for terms that need no labels"))
-    if measures.scale is not None:
-        asides.append((f"image_scale: {measures.scale:g}", "reads large images smaller; the crop is then of these"))
-    return asides
-
-
-def _sizes(measures: Measures) -> str:
-    (height, width), (low, narrow), (high, wide) = measures.size, measures.smallest, measures.largest
-    if measures.smallest == measures.largest:
-        return f"all {height} x {width} (height x width)"
-    return f"median {height} x {width} (height x width), from {low} x {narrow} to {high} x {wide}"
-
-
-def _without(left: Unlabelled) -> str:
-    parts = [f"{_images(count)} in {folder}" for folder, count in left.folders.items()]
-    if left.beside:
-        by = f" ({shorten(f'{count:,} of them in {name}' for name, count in left.lists.items())})" if left.lists else ""
-        parts.append(f"{_images(left.beside)} beside those of the splits{by}; a folder of their own can be "
-                     "`data.unlabelled`")  # fmt: skip
-    return shorten(parts, 3)
-
-
-def _images(number: int) -> str:
-    return f"{number:,} image{'' if number == 1 else 's'}"

@@ -1,27 +1,19 @@
 """Which folder holds images, which their masks, and what says the splits: tried with the data set that will read it."""
 
 import itertools
-import os
-import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from segdistill.data import MASK_SUFFIXES, Folder, find_endings
+from segdistill.data import Folder
 from segdistill.experiment.initialising.ids import distinct
+from segdistill.experiment.initialising.pairs import pairs_of, strangeness, ways
 from segdistill.experiment.initialising.tree import SPLIT, TEST, TRAIN, VAL, Roles, Tree
 from segdistill.util import DataError, SegdistillError
 
 Samples = dict[str, list[tuple[Path, Path | None]]]
 PLACEHOLDER: Final = {"classes": ["a", "b"]}  # classes are no matter of the layout
 
-_IMAGES: Final = re.compile(
-    r"(^|[/_\-])(images?|imgs?|photos?|pictures?|frames?|jpegimages|rgb|inputs?|x|data|leftimg8bit)s?($|[/_\-{])", re.I
-)
-_MASKS: Final = re.compile(
-    r"(masks?|labels?|annot|annotations?|segmentation|gt|gtfine|ground.?truth|targets?|seg|segs|(^|[/_])y$)", re.I
-)
 _SHARES: Final = [(share, seed) for share in (0.2, 0.3, 0.5) for seed in range(10)]
 _MOST: Final = 400  # pairs that are tried
 _FEW: Final = 64  # values of a mask; more are a photograph's
@@ -37,6 +29,7 @@ class Layout(NamedTuple):
         samples: Image and mask files by role.
         said: What it is, in words.
         leftover: Masks without an image.
+        also: Other masks that fit these images as well.
     """
 
     dataset: str
@@ -45,6 +38,7 @@ class Layout(NamedTuple):
     samples: Samples
     said: str
     leftover: list[Path]
+    also: Sequence[str] = ()
 
 
 class _Rank(NamedTuple):
@@ -62,63 +56,26 @@ def find_layout(tree: Tree) -> tuple[Layout | None, list[SegdistillError]]:
     """The pair of folders that fits best, and why others do not."""
     refused: list[SegdistillError] = []
     for first, places in enumerate((tree.folders, tree.folders | tree.parents)):
-        best: tuple[_Rank, dict[str, Any], Roles] | None = None
-        for images, masks, roles in itertools.islice(_pairs(places), _MOST):
-            for options in _ways(tree, images, masks, roles):
+        fit: list[tuple[_Rank, dict[str, Any], Roles]] = []
+        for images, masks, roles in itertools.islice(pairs_of(places), _MOST):
+            for options in ways(tree, images, masks, roles):
                 rank = _rank(tree.root, options, roles, refused, strict=bool(first))
-                if rank is not None and (best is None or rank < best[0]):
-                    best = rank, options, roles
-        if best is not None:
-            return _finish(tree, best[1], best[2]), refused
+                if rank is not None:
+                    fit.append((rank, options, roles))
+        if fit:
+            best, options, roles = min(fit, key=lambda one: one[0])
+            layout = _finish(tree, options, roles)
+            also = [other["masks"] + f"/*{other['mask_ending']}" * ("mask_ending" in other) for rank, other, _ in fit
+                    if _rivals(best, options, rank, other)]  # fmt: skip
+            return layout._replace(also=list(dict.fromkeys(also))), refused
     return None, refused
 
 
-def _pairs(places: dict[str, Roles]) -> Iterator[tuple[str, str, Roles]]:
-    """Pairs of patterns with the splits that both have, those that are named like images and masks first."""
-    names = sorted(places)
-    found = []
-    for images, masks in itertools.product(names, names):
-        roles = {role: word for role, word in places[images].items() if places[masks].get(role) == word}
-        if (SPLIT in images) == (SPLIT in masks) and (TRAIN in roles or SPLIT not in images):
-            found.append((_foreign(images, masks), images, masks, roles))
-    return ((images, masks, roles) for _, images, masks, roles in sorted(found, key=lambda pair: pair[:3]))
-
-
-def _foreign(images: str, masks: str) -> int:
-    """How little two names look like images and their masks."""
-    return (_MASKS.search(masks) is None) + (_IMAGES.search(images) is None) + (_MASKS.search(images) is not None)
-
-
-def _ways(tree: Tree, images: str, masks: str, roles: Roles) -> Iterator[dict[str, Any]]:
-    """Options that open a pair of folders, without what says the split."""
-    base = {"images": images, "masks": masks}
-    one, other = (tree.root / name.replace(SPLIT, roles.get(TRAIN, "")) for name in (images, masks))
-    if images == masks:
-        names = [name for name in os.listdir(one) if not name.startswith(".")]
-        stems = {Path(name).stem for name in names if name.lower().endswith((".jpg", ".jpeg"))}
-        pngs = {Path(name).stem for name in names if name.lower().endswith(MASK_SUFFIXES)}
-        if stems & pngs:
-            jpeg = next(Path(name).suffix for name in names if name.lower().endswith((".jpg", ".jpeg")))
-            yield base | {"image_ending": jpeg, "mask_ending": ".png"}
-        rests = _endings(sorted(stems | pngs), pngs)
-        yield from (base | {"mask_ending": rest} for cut, rest in rests if rest and not cut)
-        return
-    yield base
-    images_, masks_ = (
-        sorted(path.relative_to(top).with_suffix("").as_posix() for path in itertools.islice(top.rglob("*.*"), 4000))
-        for top in (one, other)
-    )
-    for cut, rest in _endings(images_, set(masks_)):
-        if rest or cut:
-            yield base | {"mask_ending": rest} | ({"image_ending": cut} if cut else {})
-
-
-def _endings(images: list[str], masks: set[str]) -> list[tuple[str, str]]:
-    """Endings that pair single images, the commonest first."""
-    found: Counter[tuple[str, str]] = Counter()
-    for name in images[:: max(1, len(images) // 20)]:
-        found.update(pair for pair in find_endings([name], masks) if pair != ("", ""))
-    return [pair for pair, _ in found.most_common(6)]
+def _rivals(best: _Rank, options: dict[str, Any], rank: _Rank, other: dict[str, Any]) -> bool:
+    """Whether other masks of the same images fit as well."""
+    same = options["images"] == other["images"]
+    way = [(one["masks"], one.get("mask_ending")) for one in (options, other)]
+    return same and way[0] != way[1] and rank[:3] == best[:3] and way[1][0] != other["images"]
 
 
 def _rank(
@@ -130,7 +87,7 @@ def _rank(
             split, options = TRAIN, options | {"lists": None, "shares": {"none": 1e-9}}
         samples = Folder(root, split, **(options | PLACEHOLDER)).samples
     except (SegdistillError, OSError) as error:
-        if isinstance(error, DataError) and not _foreign(options["images"], options["masks"]):
+        if isinstance(error, DataError) and not strangeness(options["images"], options["masks"]):
             refused.append(error)
         return None
     pairs = [(image, mask) for image, mask in samples if mask is not None and mask.is_file()]
@@ -140,13 +97,13 @@ def _rank(
     looks = [distinct(mask) for _, mask in picked]
     known = [look for look in looks if look is not None]
     if not known or (strict and len(pairs) < len(samples) / 2):
-        if not known and not _foreign(options["images"], options["masks"]):
+        if not known and not strangeness(options["images"], options["masks"]):
             refused.append(DataError(picked[0][1], "is no mask: it holds neither ids nor a few colours", "Look at it."))
         return None
     values = max(count for count, _ in known)
     colors = any(colored for _, colored in known)
     missing = len(pairs) < 0.99 * len(samples)
-    foreign = _foreign(options["images"], options["masks"])
+    foreign = strangeness(options["images"], options["masks"])
     return _Rank(missing, colors, values > _FEW, foreign, not roles, values)
 
 

@@ -63,7 +63,7 @@ def student(draft: Draft) -> str:
             lines += _comment(reason, "    ")
         lines += _entry(key, value, "    ")
     for line, reason in draft.asides:
-        lines += _comment(f"proposal: {line}", "    ") + _comment(f"  {reason}", "    ")
+        lines += [f"    # proposal: {line}", *_comment(reason, "    ")]
     lines += [
         *_comment(f"proposal: the median image is {_by(measures.size)}", "  "),
         f"  crop_size: [{measures.crop[0]}, {measures.crop[1]}]",
@@ -71,7 +71,7 @@ def student(draft: Draft) -> str:
         f"  num_workers: {measures.workers}  # one a core of this machine",
     ]
     for line, reason in draft.data_asides:
-        lines += _comment(f"proposal: {line}", "  ") + _comment(f"  {reason}", "  ")
+        lines += [f"  # proposal: {line}", *_comment(reason, "  ")]
     lines += [
         "model:",
         "  name: deeplabv3_mobilenetv2",
