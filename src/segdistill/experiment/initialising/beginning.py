@@ -129,7 +129,7 @@ def _draft(tree: Tree) -> tuple[Layout, Draft, dict[str, str], list[str]]:
         f"steps: {how}",
     }
     if layout.also:
-        found["or"] = f"masks in {shorten(layout.also, 3)} would fit these images too"
+        found["or"] = f"other masks fit these images too: {shorten(layout.also, 3)}"
     if without := without_masks(left):
         found["no mask"] = without
     if left.faulty:
@@ -180,7 +180,7 @@ def _refuse(root: Path, values: Values) -> None:
             "or saved as photographs.",
         )
     if kinds < 2:
-        (value,) = [*values.ids, *values.colors]
+        value = next(iter(values.ids or values.colors))
         raise DataError(
             root,
             f"has masks that hold nothing but {value}, so that there is one class and nothing to learn",

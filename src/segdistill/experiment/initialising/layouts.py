@@ -9,6 +9,7 @@ from segdistill.data import Folder
 from segdistill.experiment.initialising.ids import distinct
 from segdistill.experiment.initialising.pairs import pairs_of, strangeness, ways
 from segdistill.experiment.initialising.tree import SPLIT, TEST, TRAIN, VAL, Roles, Tree
+from segdistill.experiment.initialising.writing import scalar
 from segdistill.util import DataError, SegdistillError
 
 Samples = dict[str, list[tuple[Path, Path | None]]]
@@ -50,6 +51,7 @@ class _Rank(NamedTuple):
     foreign: int
     unsplit: bool
     values: int
+    first: Path
 
 
 def find_layout(tree: Tree) -> tuple[Layout | None, list[SegdistillError]]:
@@ -65,17 +67,21 @@ def find_layout(tree: Tree) -> tuple[Layout | None, list[SegdistillError]]:
         if fit:
             best, options, roles = min(fit, key=lambda one: one[0])
             layout = _finish(tree, options, roles)
-            also = [other["masks"] + f"/*{other['mask_ending']}" * ("mask_ending" in other) for rank, other, _ in fit
-                    if _rivals(best, options, rank, other)]  # fmt: skip
+            also = [_way(options, other) for rank, other, _ in fit if _rivals(best, options, rank, other)]
             return layout._replace(also=list(dict.fromkeys(also))), refused
     return None, refused
 
 
 def _rivals(best: _Rank, options: dict[str, Any], rank: _Rank, other: dict[str, Any]) -> bool:
     """Whether other masks of the same images fit as well."""
-    same = options["images"] == other["images"]
-    way = [(one["masks"], one.get("mask_ending")) for one in (options, other)]
-    return same and way[0] != way[1] and rank[:3] == best[:3] and way[1][0] != other["images"]
+    return options["images"] == other["images"] and rank[:3] == best[:3] and rank.first != best.first
+
+
+def _way(options: dict[str, Any], other: dict[str, Any]) -> str:
+    """What would have to be said to take them."""
+    if other["masks"] == options["masks"]:
+        return f"mask_ending: {scalar(other.get('mask_ending', ''))}"
+    return f"masks: {scalar(other['masks'])}"
 
 
 def _rank(
@@ -104,7 +110,7 @@ def _rank(
     colors = any(colored for _, colored in known)
     missing = len(pairs) < 0.99 * len(samples)
     foreign = strangeness(options["images"], options["masks"])
-    return _Rank(missing, colors, values > _FEW, foreign, not roles, values)
+    return _Rank(missing, colors, values > _FEW, foreign, not roles, values, picked[0][1])
 
 
 def _finish(tree: Tree, options: dict[str, Any], roles: Roles) -> Layout:
@@ -120,8 +126,8 @@ def _finish(tree: Tree, options: dict[str, Any], roles: Roles) -> Layout:
         except (SegdistillError, OSError):
             if role != TEST:
                 raise
-    splits = {role: splits[role] for role in opened}
-    samples: Samples = {role: list(dataset.samples) for role, dataset in opened.items()}
+    splits = {role: splits[role] for role in (TRAIN, VAL, TEST) if role in opened}
+    samples: Samples = {role: list(opened[role].samples) for role in splits}
     named = {key: options[key] for key in ("images", "masks")}
     said = f"images in {named['images']}, masks in {named['masks']}"
     if "mask_ending" in options:

@@ -22,7 +22,7 @@ def split_keys(layout: Layout) -> dict[str, str | None]:
 
 def rivals(layout: Layout) -> list[tuple[str, str]]:
     """Other masks that fit the images as well."""
-    return [(f"masks: {scalar(name)}", "these would fit the images as well") for name in layout.also[:3]]
+    return [(line, "these masks would fit the images as well") for line in layout.also[:3]]
 
 
 def groups(layout: Layout, options: dict[str, Any]) -> list[tuple[str, str]]:
