@@ -128,6 +128,10 @@ def _draft(tree: Tree) -> tuple[Layout, Draft, dict[str, str], list[str]]:
         "training": f"crops of {measures.crop[0]} x {measures.crop[1]}, {measures.batch} a step, {measures.steps:,} "
         f"steps: {how}",
     }
+    if layout.unused:
+        settle.append(
+            f"further pairs are not used: {shorten(layout.unused, 3)}. Put all images into one pair of folders"
+        )
     if layout.also:
         found["or"] = f"other masks fit these images too: {shorten(layout.also, 3)}"
     if without := without_masks(left):

@@ -6,18 +6,15 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from segdistill.data import Folder
-from segdistill.experiment.initialising.ids import distinct
 from segdistill.experiment.initialising.pairs import pairs_of, strangeness, ways
+from segdistill.experiment.initialising.rating import PLACEHOLDER, Fit, fit, rivals, unused
 from segdistill.experiment.initialising.tree import SPLIT, TEST, TRAIN, VAL, Roles, Tree
-from segdistill.experiment.initialising.writing import scalar
 from segdistill.util import DataError, SegdistillError
 
 Samples = dict[str, list[tuple[Path, Path | None]]]
-PLACEHOLDER: Final = {"classes": ["a", "b"]}  # classes are no matter of the layout
 
 _SHARES: Final = [(share, seed) for share in (0.2, 0.3, 0.5) for seed in range(10)]
 _MOST: Final = 400  # pairs that are tried
-_FEW: Final = 64  # values of a mask; more are a photograph's
 
 
 class Layout(NamedTuple):
@@ -30,7 +27,8 @@ class Layout(NamedTuple):
         samples: Image and mask files by role.
         said: What it is, in words.
         leftover: Masks without an image.
-        also: Other masks that fit these images as well.
+        also: Options for other masks that fit these images as well.
+        unused: Images of further pairs of folders, which it leaves out.
     """
 
     dataset: str
@@ -40,77 +38,28 @@ class Layout(NamedTuple):
     said: str
     leftover: list[Path]
     also: Sequence[str] = ()
-
-
-class _Rank(NamedTuple):
-    """What makes a pair worse than another, the weightiest first."""
-
-    missing: bool
-    colors: bool
-    photo: bool
-    foreign: int
-    unsplit: bool
-    values: int
-    first: Path
+    unused: Sequence[str] = ()
 
 
 def find_layout(tree: Tree) -> tuple[Layout | None, list[SegdistillError]]:
     """The pair of folders that fits best, and why others do not."""
     refused: list[SegdistillError] = []
-    for first, places in enumerate((tree.folders, tree.folders | tree.parents)):
-        fit: list[tuple[_Rank, dict[str, Any], Roles]] = []
-        for images, masks, roles in itertools.islice(pairs_of(places), _MOST):
-            for options in ways(tree, images, masks, roles):
-                rank = _rank(tree.root, options, roles, refused, strict=bool(first))
-                if rank is not None:
-                    fit.append((rank, options, roles))
-        if fit:
-            best, options, roles = min(fit, key=lambda one: one[0])
-            layout = _finish(tree, options, roles)
-            also = [_way(options, other) for rank, other, _ in fit if _rivals(best, options, rank, other)]
-            return layout._replace(also=list(dict.fromkeys(also))), refused
-    return None, refused
-
-
-def _rivals(best: _Rank, options: dict[str, Any], rank: _Rank, other: dict[str, Any]) -> bool:
-    """Whether other masks of the same images fit as well."""
-    return options["images"] == other["images"] and rank[:3] == best[:3] and rank.first != best.first
-
-
-def _way(options: dict[str, Any], other: dict[str, Any]) -> str:
-    """What would have to be said to take them."""
-    if other["masks"] == options["masks"]:
-        return f"mask_ending: {scalar(other.get('mask_ending', ''))}"
-    return f"masks: {scalar(other['masks'])}"
-
-
-def _rank(
-    root: Path, options: dict[str, Any], roles: Roles, refused: list[SegdistillError], *, strict: bool
-) -> _Rank | None:
-    split = roles.get(TRAIN)
-    try:
-        if split is None:  # one pair for all: what there is at all
-            split, options = TRAIN, options | {"lists": None, "shares": {"none": 1e-9}}
-        samples = Folder(root, split, **(options | PLACEHOLDER)).samples
-    except (SegdistillError, OSError) as error:
-        if isinstance(error, DataError) and not strangeness(options["images"], options["masks"]):
-            refused.append(error)
-        return None
-    pairs = [(image, mask) for image, mask in samples if mask is not None and mask.is_file()]
-    if not pairs or any(image == mask for image, mask in pairs):
-        return None
-    picked = pairs[:: max(1, len(pairs) // 3)][:3]
-    looks = [distinct(mask) for _, mask in picked]
-    known = [look for look in looks if look is not None]
-    if not known or (strict and len(pairs) < len(samples) / 2):
-        if not known and not strangeness(options["images"], options["masks"]):
-            refused.append(DataError(picked[0][1], "is no mask: it holds neither ids nor a few colours", "Look at it."))
-        return None
-    values = max(count for count, _ in known)
-    colors = any(colored for _, colored in known)
-    missing = len(pairs) < 0.99 * len(samples)
-    foreign = strangeness(options["images"], options["masks"])
-    return _Rank(missing, colors, values > _FEW, foreign, not roles, values, picked[0][1])
+    fits: list[Fit] = []
+    total = sum(tree.pictures.values())
+    for images, masks, roles in itertools.islice(pairs_of(tree.folders | tree.parents), _MOST):
+        if any(
+            one.rank.sound and one.rank.foreign < strangeness(images, masks) and one.pairs > total / 4 for one in fits
+        ):
+            break  # names are worse from here on, and what was found is most of what there is
+        found = [fit(tree, options, roles, refused) for options in ways(tree, images, masks, roles)]
+        fits += [one for one in found if one is not None]
+    if not fits:
+        return None, refused
+    most = max(one.pairs for one in fits)
+    best = min((one for one in fits if one.pairs >= most / 2), key=lambda one: one.rank)
+    further = unused(best, fits)
+    layout = _finish(tree, best.options, best.roles)
+    return layout._replace(also=rivals(best, fits, further), unused=further), refused
 
 
 def _finish(tree: Tree, options: dict[str, Any], roles: Roles) -> Layout:

@@ -26,8 +26,9 @@ def pairs_of(places: dict[str, Roles]) -> Iterator[tuple[str, str, Roles]]:
     for images, masks in itertools.product(names, names):
         roles = {role: word for role, word in places[images].items() if places[masks].get(role) == word}
         if (SPLIT in images) == (SPLIT in masks) and (TRAIN in roles or SPLIT not in images):
-            found.append((strangeness(images, masks), images, masks, roles))
-    return ((images, masks, roles) for _, images, masks, roles in sorted(found, key=lambda pair: pair[:3]))
+            depth = len(Path(images).parts) + len(Path(masks).parts)
+            found.append((strangeness(images, masks), depth, images, masks, roles))
+    return ((images, masks, roles) for _, _, images, masks, roles in sorted(found, key=lambda pair: pair[:4]))
 
 
 def strangeness(images: str, masks: str) -> int:

@@ -1,12 +1,15 @@
 """Images that no mask belongs to: in folders of their own, or beside those that have one."""
 
+import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from segdistill.data import IMAGE_SUFFIXES
 from segdistill.experiment.initialising.ids import distinct
 from segdistill.experiment.initialising.layouts import Layout
 from segdistill.experiment.initialising.tree import Tree
+
+_NO_IMAGES: Final = re.compile(r"mask|label(?!led)|annot|visual|overlay|colou?r|preview|instance|segment|depth", re.I)
 
 
 class Unlabelled(NamedTuple):
@@ -33,7 +36,8 @@ def find_unlabelled(tree: Tree, layout: Layout) -> Unlabelled:
     folders: dict[Path, int] = {}
     for name, count in tree.pictures.items():
         folder = tree.root / name
-        if folder not in used and _photographs(folder):
+        other = _NO_IMAGES.search(name) or any(folder.is_relative_to(tree.root / pair) for pair in layout.unused)
+        if folder not in used and not other and _photographs(folder):
             folders[folder] = count
     taken = images | masks | {*layout.leftover}
     places = {image.parent for image in images} - {mask.parent for mask in masks}
