@@ -57,7 +57,6 @@ def test_a_folder_a_split_needs_no_option(tmp_path, split_first):
         ("{}_images", "{}_masks"),
         ("{}/img", "{}/gt"),
         ("pictures/{}", "annotations/{}"),
-        ("rgb/{}/deep", "seg/{}/deep"),
         ("{}", "{}annot"),
     ],
 )
@@ -204,3 +203,53 @@ def test_large_images_and_their_numbers(tmp_path):
     assert student.data.crop_size == (512, 512)
     assert (student.data.batch_size, student.train.iterations) == (2, 2000)
     assert "# proposal: image_scale: 0.5" in begun.files[0].read_text()
+
+
+def test_an_export_of_roboflow(tmp_path):
+    root = make_split(tmp_path / "d", "{}", "{}", splits=("train", "valid", "test"))
+    (root / "classes.txt").unlink()
+    for split in ("train", "valid", "test"):
+        for mask in (root / split).glob("*.png"):
+            mask.rename(mask.with_name(f"{mask.stem}_mask.png"))
+        (root / split / "_classes.csv").write_text("Pixel Value, Class\n0, background\n1, cat\n2, dog\n")
+    begun, data, _ = good(root, tmp_path)
+    assert (data.val_split, data.test_split, data.options["mask_ending"]) == ("valid", "test", "_mask")
+    assert begun.found["classes"] == "3, named by train/_classes.csv"
+
+
+def test_images_of_several_cities_belong_together(tmp_path):
+    for split in ("train", "val"):
+        for city in ("x", "y"):
+            for index in range(3):
+                write_image(tmp_path / f"d/rgb/{split}/{city}/{city}{index}_rgb.jpg", index)
+                write_mask(tmp_path / f"d/sem/{split}/{city}/{city}{index}_id.png", range(3), index)
+                write_image(tmp_path / f"d/sem/{split}/{city}/{city}{index}_color.png", index)
+    begun, data, checkup = good(tmp_path / "d", tmp_path)
+    assert data.options["images"], data.options["masks"] == ("rgb/{split}", "sem/{split}")
+    assert [report.num_samples for report in checkup.splits.values()] == [6, 6]
+    assert "no mask" not in begun.found
+
+
+def test_further_masks_of_the_same_images_are_said(tmp_path):
+    root = fakes.make_flat(tmp_path / "d", count=9)
+    for index in range(9):
+        write_mask(root / f"labels/a_{index}.png", range(5), index)
+    begun, _, _ = good(root, tmp_path)
+    assert begun.found["or"] == "other masks fit these images too: masks: labels"
+    assert "# proposal: masks: labels" in begun.files[0].read_text()
+
+
+def test_pairs_that_one_recipe_cannot_name_are_said(tmp_path):
+    for scene in "abcd":
+        fakes.make_flat(tmp_path / f"d/{scene}", names=[f"{scene}{index}" for index in range(5)])
+    begun, _ = begin(tmp_path / "d", tmp_path)
+    assert begun.open == ["further pairs are left out: b/images, c/images, d/images; put all into one pair of folders"]
+
+
+def test_a_test_folder_without_masks_is_unlabelled(tmp_path):
+    root = make_split(tmp_path / "d", "{}", "{}_masks", splits=("train",), count=9)
+    for index in range(3):
+        write_image(root / f"test/{index}.jpg", index)
+    begun, data, _ = good(root, tmp_path)
+    assert data.options["images"] == "train"
+    assert begun.found["no mask"] == f"3 images in {root}/test"

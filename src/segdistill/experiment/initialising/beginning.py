@@ -129,9 +129,7 @@ def _draft(tree: Tree) -> tuple[Layout, Draft, dict[str, str], list[str]]:
         f"steps: {how}",
     }
     if layout.unused:
-        settle.append(
-            f"further pairs are not used: {shorten(layout.unused, 3)}. Put all images into one pair of folders"
-        )
+        settle.append(f"further pairs are left out: {shorten(layout.unused, 3)}; put all into one pair of folders")
     if layout.also:
         found["or"] = f"other masks fit these images too: {shorten(layout.also, 3)}"
     if without := without_masks(left):
