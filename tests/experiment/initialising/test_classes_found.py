@@ -50,6 +50,17 @@ def test_masks_of_0_and_255(tmp_path, names, labels):
     assert "# proposal: masks hold 0 and 255 alone; rename as you like" in text
 
 
+@pytest.mark.parametrize("ids", [[0, 1], [0, 1, 255]])
+def test_a_list_without_the_background(tmp_path, ids):
+    _, options, _ = good(make(tmp_path / "d", ids, names=["crack"]), tmp_path)
+    assert options == {"labels": {"background": 0, "crack": 1}}
+
+
+def test_masks_of_0_and_255_beside_a_long_list_are_a_question(tmp_path):
+    begun = sd.init(make(tmp_path / "d", [0, 255], names="abc"), tmp_path / "out")
+    assert begun.open == ["masks hold nothing but 0, 255, and classes.txt names 3 classes: is it of these masks?"]
+
+
 def test_ids_without_a_class_list_get_names_to_change(tmp_path):
     begun, options, text = good(make(tmp_path / "d", [0, 7, 12], [0, 255]), tmp_path)
     assert options == {"labels": {"class_0": 0, "class_7": 7, "class_12": 12}}

@@ -114,6 +114,16 @@ def test_endings_that_the_data_set_finds_are_left_out(tmp_path, image_ending, ma
     assert set(data.options) <= {"shares", "split_seed"}
 
 
+def test_folders_that_are_links(tmp_path):
+    made = fakes.make_folder(tmp_path / "made", split_first=False)
+    (tmp_path / "d").mkdir()
+    for name in ("images", "masks", "classes.txt"):
+        (tmp_path / "d" / name).symlink_to(made / name)
+    (tmp_path / "d/loop").symlink_to(tmp_path / "d")
+    _, data, _ = good(tmp_path / "d", tmp_path)
+    assert data.options == {}
+
+
 def test_of_two_endings_that_with_ids_is_taken(tmp_path):
     root = fakes.make_flat(tmp_path / "d", count=9, mask_ending="_ids")
     for index in range(9):

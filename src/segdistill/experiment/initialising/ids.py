@@ -14,6 +14,7 @@ from segdistill.util import DataError, ranges, shorten
 
 MOST_CLASSES: Final = 200
 _MOST_PIXELS: Final = 500_000_000  # of the masks that are read, about half a minute
+_MOST_MASKS: Final = 4000
 _MOST_COLORS: Final = 64
 _MOSTLY: Final = 0.5  # share of masks that hold a value which is void
 
@@ -69,9 +70,9 @@ def distinct(mask: Path) -> tuple[int, bool] | None:
 
 
 def read_values(masks: Sequence[Path], num_workers: int) -> Values:
-    """Read all masks, or where they have more than half a milliard of pixels, evenly as many as have these."""
+    """Read all masks, or of very many or very large ones a part, evenly."""
     height, width = size_of(masks[len(masks) // 2])
-    most = max(1, _MOST_PIXELS // max(1, height * width))
+    most = min(_MOST_MASKS, max(1, _MOST_PIXELS // max(1, height * width)))
     picked = masks[:: -(-len(masks) // most)]
     with ThreadPoolExecutor(max(1, num_workers)) as pool:
         read = list(pool.map(_values, picked))
@@ -99,15 +100,14 @@ def propose(values: Values, listed: Listing | None, source: str) -> Proposal:
         return _by_colors(values, listed, source)
     ids = values.ids
     seen = [value for value in ids if value != IGNORE_INDEX]
-    both = len(ids) == 2 and max(ids) - min(ids) > 1 and (IGNORE_INDEX in ids or listed is None)
     names = [] if listed is None else list(listed.ids)
-    if both and len(names) <= 2:
-        low, high = ids
+    two = list(ids) if len(ids) == 2 else seen
+    apart = len(ids) == 2 and two[1] - two[0] > 1 and (IGNORE_INDEX in ids or listed is None)
+    if len(two) == 2 and ((apart and len(names) <= 2) or len(names) == 1):
         first, second = names if len(names) == 2 else ("background", names[0] if names else "object")
-        why = f"proposal: masks hold {low} and {high} alone; rename as you like"
-        return Proposal(
-            {"labels": {first: low, second: high}}, {"labels": why}, f"2, from the values {low}, {high}", []
-        )
+        why = f"proposal: masks hold {two[0]} and {two[1]} alone; rename as you like"
+        said = f"2, from the values {two[0]}, {two[1]}"
+        return Proposal({"labels": {first: two[0], second: two[1]}}, {"labels": why}, said, [])
     if listed is not None:
         return _fitted(values, listed, source)
     if len(seen) == 2 and seen[0] == 0:
@@ -129,10 +129,16 @@ def _fitted(values: Values, listed: Listing, source: str) -> Proposal:
         return Proposal({"labels": labels}, {"labels": why}, f"{said}, from the value 1 on", [])
     ignored: dict[int, str] = {}
     settle = []
+    if set(values.ids) == {min(values.ids), IGNORE_INDEX}:
+        held = shorten(values.ids)
+        settle.append(f"masks hold nothing but {held}, and {source} names {len(names)} classes: is it of these masks?")
     for value in unknown:
         count = values.ids[value]
         if value == max(known) + 1 and count > _MOSTLY * values.masks:
-            ignored[value] = f"{value} is just above the class list and in {count} of {values.masks} masks, as void is"
+            ignored[value] = (
+                f"{value} is just above the class list and in {count} of {values.masks} masks, as void is (if 0 is a "
+                f"background without a name, make it the first of {source} instead)"
+            )
     rest = [value for value in unknown if value not in ignored]
     if rest:
         settle.append(

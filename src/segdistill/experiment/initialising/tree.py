@@ -45,8 +45,12 @@ def look(root: Path) -> Tree:
     """Look at every folder once; hidden ones are passed over."""
     pictures: dict[str, int] = {}
     files: list[str] = []
-    for place, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    seen: set[str] = set()
+    for place, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+        names = [] if real in seen else names
+        seen.add(real)
         inner = Path(place).relative_to(root)
         count = sum(not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES) for name in names)
         if count:
