@@ -51,8 +51,12 @@ def find_layout(tree: Tree) -> tuple[Layout | None, list[SegdistillError]]:
             one.rank.sound and one.rank.foreign < strangeness(images, masks) and one.pairs > total / 4 for one in fits
         ):
             break  # names are worse from here on, and what was found is most of what there is
-        found = [fit(tree, options, roles, refused) for options in ways(tree, images, masks, roles)]
-        fits += [one for one in found if one is not None]
+        for options in ways(tree, images, masks, roles):
+            one = fit(tree, options, roles, refused)
+            if one is not None:
+                fits.append(one)
+                if one.rank.sound and not one.rank.colors:
+                    break  # the options that follow say more
     if not fits:
         return None, refused
     most = max(one.pairs for one in fits)
