@@ -235,7 +235,7 @@ def test_images_of_several_cities_belong_together(tmp_path):
                 write_mask(tmp_path / f"d/sem/{split}/{city}/{city}{index}_id.png", range(3), index)
                 write_image(tmp_path / f"d/sem/{split}/{city}/{city}{index}_color.png", index)
     begun, data, checkup = good(tmp_path / "d", tmp_path)
-    assert data.options["images"], data.options["masks"] == ("rgb/{split}", "sem/{split}")
+    assert (data.options["images"], data.options["masks"]) == ("rgb/{split}", "sem/{split}")
     assert [report.num_samples for report in checkup.splits.values()] == [6, 6]
     assert "no mask" not in begun.found
 
