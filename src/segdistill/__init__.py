@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from segdistill import ops
     from segdistill.comparison import compare
     from segdistill.distill import Distiller, Term
-    from segdistill.experiment import check, evaluate, prepare, profile, train
+    from segdistill.experiment import check, evaluate, init, prepare, profile, train
     from segdistill.losses import (
         LOSSES,
         ACAMLoss,
@@ -68,6 +68,7 @@ _HOMES = {
     "compare": "segdistill.comparison",
     "create_network": "segdistill.networks",
     "evaluate": "segdistill.experiment",
+    "init": "segdistill.experiment",
     "load": "segdistill.prediction",
     "load_official": "segdistill.networks",
     "ops": "segdistill.ops",
@@ -107,6 +108,7 @@ __all__ = [
     "compare",
     "create_network",
     "evaluate",
+    "init",
     "load",
     "load_official",
     "ops",

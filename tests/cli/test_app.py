@@ -48,6 +48,7 @@ VERBS = {
     },
     "report": {"runs", "--out", "--markdown"},
     "check": {"recipe", "overrides", "--json"},
+    "init": {"folder", "--out", "--force"},
     "prepare": {"recipe", "overrides", "--out"},
     "profile": {"recipe", "overrides", "--steps", "--json"},
     "list": set(),

@@ -15,6 +15,24 @@ def test_list_prints_every_recipe_model_data_set_and_loss(ok):
     assert "published mIoU 77.03" in printed
 
 
+def test_init_says_what_it_found_and_what_is_next(segdistill_, tmp_path):
+    root = make_folder(tmp_path / "data")
+    (root / "train/masks/scene1.png").unlink()
+    code, out, err = segdistill_("init", root, "--out", tmp_path)
+    assert code == 0, err
+    lines = out.splitlines()
+    assert len(lines) <= 15
+    assert f"folder: {root}: images in {{split}}/images, masks in {{split}}/masks (data set `folder`)" in lines
+    assert "classes: 3, named by classes.txt" in lines
+    assert "to settle: 1 image of the splits without a mask: add masks, or move the images elsewhere" in lines
+    assert f"  segdistill check {tmp_path}/student.yaml" in lines
+    code, _, err = segdistill_("init", root, "--out", tmp_path)
+    assert code == 2
+    assert "student.yaml" in err
+    assert "would be overwritten" in err
+    assert segdistill_("init", root, "--out", tmp_path, "--force")[0] == 0
+
+
 def test_check_prints_the_histogram_and_finds_nothing_wrong(ok, tmp_path):
     root = make_camvid(tmp_path)
     printed = ok("check", "camvid_cpu_student", f"data.root={root}", "data.crop_size=[64,96]")

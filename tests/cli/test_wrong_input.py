@@ -29,6 +29,9 @@ def folder(tmp_path, save_network):
 
 
 WRONG = [
+    ("init @/none", "`folder` must be a folder of images and masks; "),
+    ("init @/empty --out @/x", "holds no pictures. Known layouts: train/images and train/masks"),
+    ("init @/empty --out @", "student.yaml would be overwritten. Choose another --out, or allow it with --force."),
     ("train demoo", "there is no recipe 'demoo'. Nearest names: demo"),
     ("train", "give a recipe, or --resume RUN"),
     ("train demo_student --resume @/empty", "is not a run folder: it holds no recipe.yaml"),

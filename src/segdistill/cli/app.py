@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from segdistill import __version__
-from segdistill.cli import inspecting, predicting, training, using
+from segdistill.cli import inspecting, predicting, starting, training, using
 from segdistill.cli.console import err, escape, out
 from segdistill.util import SegdistillError, Stopped, said
 
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _verb in (training.demo, training.train, training.compare, inspecting.check, inspecting.prepare,
+for _verb in (training.demo, starting.init, training.train, training.compare, inspecting.check, inspecting.prepare,
               inspecting.profile, using.evaluate, predicting.predict, using.report):  # fmt: skip
     app.command()(_verb)
 app.command(name="list")(inspecting.list_all)

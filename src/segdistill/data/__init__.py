@@ -6,9 +6,11 @@ from typing import Final
 from segdistill.data.base import SegmentationDataset
 from segdistill.data.cache.read import Prepared, Source
 from segdistill.data.cache.write import prepare
+from segdistill.data.classes import CLASS_FILES, Listing, listing
 from segdistill.data.fingerprints import MAX_BITS, Twins, same_pictures
 from segdistill.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
-from segdistill.data.pictures import IMAGE_SUFFIXES, read_image, read_mask, size_of, tiff_tags
+from segdistill.data.pairing import MASK_SUFFIXES, find_endings
+from segdistill.data.pictures import IMAGE_SUFFIXES, read_colors, read_image, read_mask, size_of, tiff_tags
 from segdistill.data.scan import Fault, ScanReport, Sighting, scan
 from segdistill.data.selection import Selection, divided, evenly, spread, together
 from segdistill.data.sets.ade20k import ADE20K, ADE20K_LABELS
@@ -39,10 +41,12 @@ __all__ = [
     "ADE20K_LABELS",
     "CAMVID_LABELS",
     "CITYSCAPES_LABELS",
+    "CLASS_FILES",
     "COCO_STUFF_182_LABELS",
     "COCO_STUFF_LABELS",
     "DATASETS",
     "IMAGE_SUFFIXES",
+    "MASK_SUFFIXES",
     "MAX_BITS",
     "STREETS_LABELS",
     "VOC",
@@ -54,6 +58,7 @@ __all__ = [
     "Fault",
     "Folder",
     "Images",
+    "Listing",
     "Prepared",
     "ScanReport",
     "SegmentationDataset",
@@ -68,7 +73,10 @@ __all__ = [
     "divided",
     "eval_loader",
     "evenly",
+    "find_endings",
+    "listing",
     "prepare",
+    "read_colors",
     "read_image",
     "read_mask",
     "resize_image",

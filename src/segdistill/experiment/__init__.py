@@ -5,6 +5,7 @@ from segdistill.experiment.checkup import Checkup
 from segdistill.experiment.datasets import build_datasets, build_sources
 from segdistill.experiment.evidence import write_gallery
 from segdistill.experiment.folders import new_folder, recipe_of, refuse_other
+from segdistill.experiment.initialising.beginning import Begun, init
 from segdistill.experiment.networks import load_teacher
 from segdistill.experiment.profiling import PROFILE_WARM_UP, Profile, profile
 from segdistill.experiment.scoring import examine_set, make_accelerator, score_network, score_set
@@ -18,6 +19,7 @@ from segdistill.experiment.verdicts import Finding
 __all__ = [
     "CORES",
     "PROFILE_WARM_UP",
+    "Begun",
     "Built",
     "Cached",
     "Checkup",
@@ -33,6 +35,7 @@ __all__ = [
     "check",
     "evaluate",
     "examine_set",
+    "init",
     "load_teacher",
     "make_accelerator",
     "new_folder",
