@@ -51,9 +51,9 @@ def open_source(source: Source, data: DataConfig) -> SegmentationDataset:
 def unlabelled_source(data: DataConfig, split: str = "train", classes: Sequence[str] = ("unlabeled",)) -> Source:
     """Images without labels, as part of the training set; a list names files of the data set's folder of images."""
     assert data.unlabelled is not None
-    images = data.options.get("images") if data.dataset == "folder" else None
-    folder = Path(data.root or "") / images if isinstance(images, str) and "{" not in images else None
-    return Source("images", {}, Images(data.unlabelled, split, classes=classes, images=folder))
+    folder = Path(data.root or "") / str(data.options.get("images", "images"))
+    images = folder if data.dataset == "folder" and folder.is_dir() else None
+    return Source("images", {}, Images(data.unlabelled, split, classes=classes, images=images))
 
 
 def _build_source(data: DataConfig, split: str, *, paper: bool) -> Source:

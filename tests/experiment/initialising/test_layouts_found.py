@@ -9,6 +9,7 @@ from tests.data import fakes
 from tests.data.fakes import write_image, write_mask
 
 import segdistill as sd
+from segdistill.experiment.datasets import unlabelled_source
 from segdistill.recipe import load_recipe
 
 SMALL = ["model.pretrained=false", "model.name=deeplabv3_mobilenetv2_035", "data.num_workers=1"]
@@ -25,7 +26,7 @@ def begin(root, tmp_path):
 
 
 def good(root, tmp_path):
-    """Likewise, and hold that the student's recipe has nothing to mend."""
+    """The same, and hold that the student's recipe has nothing to mend."""
     begun, student = begin(root, tmp_path)
     assert begun.open == []
     checkup = sd.check(begun.files[0], overrides=SMALL)
@@ -83,6 +84,10 @@ def test_one_pair_with_lists(tmp_path):
     assert data.options == {"images": "photos"}
     assert begun.found["no mask"].startswith("1 image beside those of the splits (1 of them in unlabelled.txt)")
     assert [report.num_samples for report in checkup.splits.values()] == [6, 2]
+    proposal = f"unlabelled: {root / 'unlabelled.txt'}"
+    assert f"# proposal: {proposal}" in " ".join(begun.files[0].read_text().split())
+    taken = load_recipe(str(begun.files[0]), [f"data.{proposal.replace(': ', '=')}"])
+    assert unlabelled_source(taken.data).dataset.path(0).name == "extra.jpg"
 
 
 def test_lists_of_other_names(tmp_path):

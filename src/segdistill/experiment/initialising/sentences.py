@@ -36,14 +36,11 @@ def groups(layout: Layout, options: dict[str, Any]) -> list[tuple[str, str]]:
 
 def unlabelled_and_scale(left: Unlabelled, measures: Measures) -> list[tuple[str, str]]:
     """Keys of ``data`` that are worth a thought, with what they do."""
-    asides = []
-    for folder, count in sorted(left.folders.items(), key=lambda item: -item[1])[:1]:
-        asides.append(
-            (
-                f"unlabelled: {scalar(str(folder))}",
-                f"{images_in_words(count)} without masks, for terms without labels",
-            )
-        )
+    found = sorted((left.folders | left.lists).items(), key=lambda item: -item[1])[:1]
+    asides = [
+        (f"unlabelled: {scalar(str(path))}", f"{images_in_words(count)} without masks, for terms without labels")
+        for path, count in found
+    ]
     if measures.scale is not None:
         asides.append((f"image_scale: {measures.scale:g}", "reads large images smaller; the crop is then of these"))
     return asides
@@ -61,9 +58,13 @@ def without_masks(left: Unlabelled) -> str:
     """Where images without masks lie; empty if there are none."""
     parts = [f"{images_in_words(count)} in {folder}" for folder, count in left.folders.items()]
     if left.beside:
-        by = f" ({shorten(f'{count:,} of them in {name}' for name, count in left.lists.items())})" if left.lists else ""
-        parts.append(f"{images_in_words(left.beside)} beside those of the splits{by}; a folder of their own can be "
-                     "`data.unlabelled`")  # fmt: skip
+        by = (
+            f" ({shorten(f'{count:,} of them in {path.name}' for path, count in left.lists.items())})"
+            if left.lists
+            else ""
+        )
+        parts.append(f"{images_in_words(left.beside)} beside those of the splits{by}; `data.unlabelled` can name a "
+                     "list or a folder of them")  # fmt: skip
     return shorten(parts, 3)
 
 

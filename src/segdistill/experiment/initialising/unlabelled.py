@@ -24,7 +24,7 @@ class Unlabelled(NamedTuple):
 
     folders: dict[Path, int]
     beside: int
-    lists: dict[str, int]
+    lists: dict[Path, int]
     faulty: int
 
 
@@ -42,11 +42,11 @@ def find_unlabelled(tree: Tree, layout: Layout) -> Unlabelled:
     taken = images | masks | {*layout.leftover}
     places = {image.parent for image in images} - {mask.parent for mask in masks}
     free = {path.stem for place in places for path in _pictures(place) if path not in taken}
-    lists = {}
+    lists: dict[Path, int] = {}
     for text in [*tree.texts, *_further(tree, layout)]:
         named = {Path(line).stem for line in _lines(tree.root / text)} & free
         if named:
-            lists[text] = len(named)
+            lists[tree.root / text] = len(named)
     faulty = sum(mask is not None and not mask.is_file() for _, mask in samples)
     return Unlabelled(folders, len(free), lists, faulty)
 
