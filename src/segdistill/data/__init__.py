@@ -7,6 +7,7 @@ from segdistill.data.base import SegmentationDataset
 from segdistill.data.cache.read import Prepared, Source
 from segdistill.data.cache.write import prepare
 from segdistill.data.fingerprints import MAX_BITS, Twins, same_pictures
+from segdistill.data.importing.verb import Imported, import_data
 from segdistill.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
 from segdistill.data.pictures import IMAGE_SUFFIXES, read_image, read_mask, size_of, tiff_tags
 from segdistill.data.scan import Fault, ScanReport, Sighting, scan
@@ -53,6 +54,7 @@ __all__ = [
     "Fault",
     "Folder",
     "Images",
+    "Imported",
     "Prepared",
     "ScanReport",
     "SegmentationDataset",
@@ -66,6 +68,7 @@ __all__ = [
     "divided",
     "eval_loader",
     "evenly",
+    "import_data",
     "prepare",
     "read_image",
     "read_mask",
