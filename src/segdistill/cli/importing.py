@@ -12,6 +12,9 @@ from segdistill.util import quote, shorten
 if TYPE_CHECKING:
     from segdistill.data import Imported
 
+_MOST = 255
+"""Classes that a network can be trained for."""
+
 
 def import_(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The folder that a label tool exported, unpacked.")],
@@ -48,6 +51,8 @@ def _show(imported: "Imported") -> None:
         say(f"Datumaro says: {note}")
     if imported.unused:
         say(f"no pixel has the class {quote(imported.unused)}")
+    if len(imported.classes) > _MOST:
+        say(f"More than {_MOST} classes: name or merge those to train by data.options.labels")
     if imported.background is None:
         say("The unlabelled area is 255 and does not count. If it is a class: --background NAME")
     root = f"data.dataset=folder data.root={imported.folder}"

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import warnings
+import zoneinfo
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -21,7 +22,8 @@ class _Fence:
 
     def __init__(self, source: Path) -> None:
         self.source = os.path.realpath(source)
-        self.python = tuple(os.path.realpath(place) for place in {sys.prefix, sys.base_prefix, sys.exec_prefix})
+        needed = {sys.prefix, sys.base_prefix, sys.exec_prefix, *zoneinfo.TZPATH}  # pandas asks for the time zone
+        self.python = tuple(os.path.realpath(place) for place in needed)
         self.code = tuple(os.path.realpath(place) for place in sys.path if place)
         self.refused: set[str] = set()
 

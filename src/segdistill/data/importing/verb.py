@@ -122,10 +122,11 @@ def _import(
     if outside:
         writer.lost["file outside the export, not read"] += len(outside)
     if not writer.counts:
-        why = shorten(f"{reason} ({count})" for reason, count in writer.left_out.items()) or "it holds none"
+        why = [f"{reason} ({count})" for reason, count in writer.left_out.items()] or ["it holds none"]
+        why += [f"Datumaro says: {note}" for note in notes.values()]
         raise DataError(
             source,
-            f"gives no image with a mask (read as {export.format}): {why}",
+            f"gives no image with a mask (read as {export.format}): {shorten(why)}",
             "Export polygons or masks, with images.",
         )
     unused = [name for number, name in names.items() if number not in writer.seen]
