@@ -31,6 +31,13 @@ def test_import_says_what_it_read_lost_and_left_out(segdistill_, ok, tmp_path, d
     assert (code, "Nearest names: cvat" in err) == (2, True)
 
 
+def test_splits_of_other_names_are_named_for_the_recipe(ok, tmp_path, dm):
+    items = [("validation", "a"), ("train", "b")]
+    export = write(dm, tmp_path / "export", "datumaro", polygon_and_mask(dm), items=items)
+    printed = ok("import", export, "--out", tmp_path / "my_data")
+    assert printed.endswith(f"data.root={tmp_path / 'my_data'} data.val_split=validation\n")
+
+
 def test_one_split_is_told_how_to_be_divided(ok, tmp_path, dm):
     items = [("default", str(index)) for index in range(9)]
     export = write(dm, tmp_path / "export", "cvat", polygon_and_mask(dm), items=items)

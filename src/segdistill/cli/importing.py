@@ -61,4 +61,7 @@ def _show(imported: "Imported") -> None:
         options = f"{{images: {split}/images, masks: {split}/masks, shares: {{val: 0.2}}}}"
         say(f'imported: {imported.folder}. One split; draw others from it: {root} "data.options={options}"')
     else:
-        say(f"imported: {imported.folder}. Use it by {root}")
+        first, second = list(imported.splits)[:2]
+        named = {"train_split": (first, "train"), "val_split": (second, "val")}
+        keys = "".join(f" data.{key}={split}" for key, (split, default) in named.items() if split != default)
+        say(f"imported: {imported.folder}. Use it by {root}{keys}")

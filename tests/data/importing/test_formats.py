@@ -1,6 +1,7 @@
 """Each format goes out by Datumaro's writer and comes in as a folder whose scan finds no fault."""
 
 import json
+import shutil
 import warnings
 
 import numpy as np
@@ -69,6 +70,19 @@ def test_a_crowd_of_coco_is_rle(tmp_path):
     done = import_data(export, tmp_path / "out")
     np.testing.assert_array_equal(mask_of(tmp_path / "out", "a"), BOTH)
     assert done.lost == {}
+
+
+def test_roboflow_calls_its_second_split_valid(tmp_path):
+    made = write(dm, tmp_path / "made", "coco_instances", polygon_and_mask(dm))
+    for split, folder in (("train", "train"), ("val", "valid")):
+        (tmp_path / "export").mkdir(exist_ok=True)
+        shutil.copytree(made / "images" / split, tmp_path / "export" / folder)
+        shutil.copy(
+            made / f"annotations/instances_{split}.json", tmp_path / "export" / folder / "_annotations.coco.json"
+        )
+    done = import_data(tmp_path / "export", tmp_path / "out")
+    assert (done.format, list(done.splits.items())) == ("roboflow_coco", [("train", 2), ("valid", 1)])
+    np.testing.assert_array_equal(mask_of(tmp_path / "out", "c", "valid"), BOTH)
 
 
 def test_an_export_without_splits_is_train_and_can_be_split_by_shares(tmp_path):

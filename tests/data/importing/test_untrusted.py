@@ -102,9 +102,9 @@ def test_what_cannot_be_drawn_is_left_out_and_said(tmp_path, export):
     (export / "images/val/c.png").write_text("no image")
 
     def damage(held):
-        polygon = next(
-            each for each in held["annotations"] if each["image_id"] == 1 and isinstance(each["segmentation"], list)
-        )
+        (image,) = (each["id"] for each in held["images"] if each["file_name"] == "a.png")
+        polygons = [each for each in held["annotations"] if isinstance(each["segmentation"], list)]
+        polygon = next(each for each in polygons if each["image_id"] == image)
         polygon["segmentation"] = [[1e9, 0, 1e9, 1e9, 0, 1e9], *polygon["segmentation"]]
 
     edit(export, damage)
@@ -202,6 +202,7 @@ def test_what_is_wrong_is_a_sentence_and_leaves_nothing(tmp_path, export):
         (tmp_path / "no", "out", {}, MissingFileError, "it does not exist"),
         (tmp_path / "empty", "out", {}, DataError, "is no export that Datumaro knows"),
         (tmp_path / "set.zip", "out", {}, DataError, "is packed. Unpack it"),
+        (export / "annotations/instances_train.json", "out", {}, DataError, "is a file. Give the folder"),
         (export, "there", {}, ArgumentError, "`out` must be a new folder"),
         (export, "export/out", {}, ArgumentError, "must not lie inside the export"),
         (export, "out", {"background": " "}, ArgumentError, "must be the name of a class"),

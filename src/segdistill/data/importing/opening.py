@@ -13,7 +13,7 @@ _WHOLE: Final = {"datumaro_binary"}  # claims to stream, and cannot
 _PREFERRED: Final = ("voc", "voc_segmentation")
 """An export of VOC is also one of each of its tasks. The first holds most, and the second masks."""
 
-_UNPACKED: Final = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
+_PACKED: Final = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
 
 class Export(NamedTuple):
@@ -62,8 +62,10 @@ def open_export(library: Any, source: Path, wanted: str) -> Export:
         )
     if not source.exists():
         raise MissingFileError(f"`{source}` must be an export of a label tool; it does not exist.")
-    if source.is_file() and source.suffix.lower() in _UNPACKED:
+    if source.is_file() and source.suffix.lower() in _PACKED:
         raise DataError(source, "is packed", "Unpack it, and give the folder.")
+    if not source.is_dir():
+        raise DataError(source, "is a file", "Give the folder of the export, which holds it and the images.")
     format_ = _detected(environment, source, known) if wanted == AUTO else wanted
     try:
         streams = environment.make_importer(format_).can_stream and format_ not in _WHOLE

@@ -131,7 +131,7 @@ def _import(
         )
     unused = [name for number, name in names.items() if number not in writer.seen]
     imported = Imported(
-        folder, export.format, names, background, dict(writer.counts), dict(writer.lost), dict(writer.left_out),
+        folder, export.format, names, background, writer.splits(), dict(writer.lost), dict(writer.left_out),
         writer.examples, unused, list(notes.values()),
     )  # fmt: skip
     (scratch / "classes.txt").write_text(_listed(names), encoding="utf-8")

@@ -13,6 +13,9 @@ from segdistill.data.importing.pictures import canvas_of, picture_of, put, uprig
 from segdistill.data.importing.rasters import Unfit, areas_of, declared_size, draw
 
 _SPLITS: Final = {"": "train", "default": "train"}
+USUAL: Final = ("train", "val", "valid", "validation", "test")
+"""What splits are called most often, in the order in which they are shown."""
+
 _MOST_EXAMPLES: Final = 5
 _LONGEST: Final = 240  # bytes of a name, with its suffix below what disks take
 _EMPTY: Final = "no area of a class"
@@ -53,6 +56,11 @@ class Writer:
             self._leave(str(reason), item)
         except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:  # the annotations are not ours
             self._leave(f"its annotations are damaged ({type(error).__name__})", item)
+
+    def splits(self) -> dict[str, int]:
+        """Images by split: train first, then those to validate and test with."""
+        order = (*USUAL, *sorted(self.counts))
+        return {split: self.counts[split] for split in dict.fromkeys(order) if self.counts[split]}
 
     def _leave(self, reason: str, item: Any) -> None:
         self.left_out[reason] += 1
