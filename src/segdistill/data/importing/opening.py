@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from segdistill.data.importing import labelstudio
 from segdistill.data.importing.guard import quiet
 from segdistill.util import ArgumentError, DataError, MissingFileError, UnavailableError, nearest, shorten
 
@@ -55,7 +56,7 @@ def open_export(library: Any, source: Path, wanted: str) -> Export:
         FileNotFoundError: If there is nothing.
     """
     environment = library.Environment()
-    known = sorted(set(environment.importers) - _PICKLES)
+    known = sorted({*environment.importers, labelstudio.NAME} - _PICKLES)
     if wanted != AUTO and wanted not in known:
         raise ArgumentError(
             f"`format` must be {AUTO!r} or a format of Datumaro; got {wanted!r}. {nearest(wanted, known)}"
@@ -66,6 +67,11 @@ def open_export(library: Any, source: Path, wanted: str) -> Export:
         raise DataError(source, "is packed", "Unpack it, and give the folder.")
     if not source.is_dir():
         raise DataError(source, "is a file", "Give the folder of the export, which holds it and the images.")
+    tasks = labelstudio.find_tasks(source) if wanted in (AUTO, labelstudio.NAME) else None
+    if tasks is not None:
+        return _label_studio(tasks, source)
+    if wanted == labelstudio.NAME:
+        raise DataError(source, "holds no tasks of Label Studio", "Export them as JSON, and put the images beside.")
     format_ = _detected(environment, source, known) if wanted == AUTO else wanted
     try:
         streams = environment.make_importer(format_).can_stream and format_ not in _WHOLE
@@ -89,6 +95,17 @@ def unreadable(source: Path, format_: str, error: BaseException) -> DataError:
         error = error.__cause__
     reason = " ".join(str(error).split())[:300]
     return DataError(source, f"cannot be read as {format_} ({type(error).__name__}: {reason})", _OTHER)
+
+
+def _label_studio(tasks: Path, source: Path) -> Export:
+    try:
+        names = labelstudio.class_names(tasks)
+    except Exception as error:
+        raise unreadable(tasks, labelstudio.NAME, error) from None
+    if not names:
+        raise DataError(tasks, "has no areas with a class", "Label with brushes, polygons or ellipses.")
+    items = labelstudio.read_items(tasks, source, names)
+    return Export(labelstudio.NAME, _distinct([(name, "") for name in names]), _all(items, tasks, labelstudio.NAME))
 
 
 def _all(dataset: Any, source: Path, format_: str) -> Iterator[Any]:
