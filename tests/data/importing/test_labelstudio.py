@@ -113,5 +113,5 @@ class TestImport:
 
     def test_a_folder_without_tasks_is_a_sentence(self, tmp_path):
         (tmp_path / "export").mkdir()
-        with pytest.raises(DataError, match="holds no tasks of Label Studio"):
+        with pytest.raises(DataError, match="holds nothing that is read as label_studio"):
             import_data(tmp_path / "export", tmp_path / "out", format="label_studio")

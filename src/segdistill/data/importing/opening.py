@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from segdistill.data.importing import labelstudio
+from segdistill.data.importing import huggingface, labelstudio
 from segdistill.data.importing.guard import quiet
 from segdistill.util import ArgumentError, DataError, MissingFileError, UnavailableError, nearest, shorten
 
@@ -56,7 +56,7 @@ def open_export(library: Any, source: Path, wanted: str) -> Export:
         FileNotFoundError: If there is nothing.
     """
     environment = library.Environment()
-    known = sorted({*environment.importers, labelstudio.NAME} - _PICKLES)
+    known = sorted({*environment.importers, labelstudio.NAME, huggingface.NAME} - _PICKLES)
     if wanted != AUTO and wanted not in known:
         raise ArgumentError(
             f"`format` must be {AUTO!r} or a format of Datumaro; got {wanted!r}. {nearest(wanted, known)}"
@@ -67,11 +67,10 @@ def open_export(library: Any, source: Path, wanted: str) -> Export:
         raise DataError(source, "is packed", "Unpack it, and give the folder.")
     if not source.is_dir():
         raise DataError(source, "is a file", "Give the folder of the export, which holds it and the images.")
-    tasks = labelstudio.find_tasks(source) if wanted in (AUTO, labelstudio.NAME) else None
-    if tasks is not None:
-        return _label_studio(tasks, source)
-    if wanted == labelstudio.NAME:
-        raise DataError(source, "holds no tasks of Label Studio", "Export them as JSON, and put the images beside.")
+    if wanted in (AUTO, labelstudio.NAME, huggingface.NAME):
+        ours = _ours(source, wanted)
+        if ours is not None:
+            return ours
     format_ = _detected(environment, source, known) if wanted == AUTO else wanted
     try:
         streams = environment.make_importer(format_).can_stream and format_ not in _WHOLE
@@ -97,15 +96,39 @@ def unreadable(source: Path, format_: str, error: BaseException) -> DataError:
     return DataError(source, f"cannot be read as {format_} ({type(error).__name__}: {reason})", _OTHER)
 
 
-def _label_studio(tasks: Path, source: Path) -> Export:
+def _ours(source: Path, wanted: str) -> Export | None:
+    """An export that Datumaro does not read; None if it is none of these and may be another.
+
+    Raises:
+        DataError: If it was named, and is none; or if it is damaged.
+    """
+    form = wanted
     try:
-        names = labelstudio.class_names(tasks)
-    except Exception as error:
-        raise unreadable(tasks, labelstudio.NAME, error) from None
+        if wanted != huggingface.NAME and (tasks := labelstudio.find_tasks(source)) is not None:
+            form = labelstudio.NAME
+            names = labelstudio.class_names(tasks)
+            items = labelstudio.read_items(tasks, source, names)
+        elif wanted != labelstudio.NAME and (table := huggingface.find_table(source)) is not None:
+            form = huggingface.NAME
+            names = huggingface.class_names(table, source)
+            items = huggingface.read_items(table)
+        else:
+            if wanted == AUTO:
+                return None
+            raise DataError(source, f"holds nothing that is read as {wanted}", _NEEDED[wanted])
+    except DataError:
+        raise
+    except Exception as error:  # of any kind: the files are not ours
+        raise unreadable(source, form, error) from None
     if not names:
-        raise DataError(tasks, "has no areas with a class", "Label with brushes, polygons or ellipses.")
-    items = labelstudio.read_items(tasks, source, names)
-    return Export(labelstudio.NAME, _distinct([(name, "") for name in names]), _all(items, tasks, labelstudio.NAME))
+        raise DataError(source, f"has no areas with a class (read as {form})", _NEEDED[form])
+    return Export(form, _distinct([(name, "") for name in names]), _all(items, source, form))
+
+
+_NEEDED: Final = {
+    labelstudio.NAME: "Export as JSON what was labelled with brushes, polygons or ellipses, and put the images beside.",
+    huggingface.NAME: "It needs Parquet files, or a folder of `save_to_disk`, with the columns image and mask.",
+}
 
 
 def _all(dataset: Any, source: Path, format_: str) -> Iterator[Any]:
