@@ -72,7 +72,9 @@ def read_items(table: Table) -> Iterator[Any]:
             name = f"{path.stem}_{number:06d}" + (f"_{named}" if re.fullmatch(r"[\w.-]{1,60}", named) else "")
             try:
                 ids = _ids(row[table.mask])
-                annotations = [Area(ids, value) for value in np.unique(ids).tolist() if value != IGNORE_INDEX]
+                annotations: list[Other] = [
+                    Area(ids, value) for value in np.unique(ids).tolist() if value != IGNORE_INDEX
+                ]
             except (OSError, SyntaxError, ValueError, TypeError):
                 annotations = [Other("mask that cannot be read")]
             media = SimpleNamespace(path=None, bytes=held.get("bytes"), has_size=False)
