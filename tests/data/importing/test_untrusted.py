@@ -215,3 +215,10 @@ def test_what_is_wrong_is_a_sentence_and_leaves_nothing(tmp_path, export):
     with pytest.raises(DataError, match="`--format`"):
         import_data(export, tmp_path / "out", format="coco_instances")
     assert not any(name.startswith((".out", "out")) for name in os.listdir(tmp_path))
+
+
+def test_what_is_called_while_an_export_is_read_may_open_files(tmp_path, export):
+    seen = []
+    (tmp_path / "log.txt").write_text("text")
+    import_data(export, tmp_path / "out", advance=lambda done: seen.append((done, (tmp_path / "log.txt").read_text())))
+    assert seen == [(1, "text"), (2, "text"), (3, "text")]

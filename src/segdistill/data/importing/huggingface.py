@@ -22,6 +22,7 @@ NAMES: Final = "id2label.json"
 _IMAGES: Final = ("image", "pixel_values", "img")
 _MASKS: Final = ("mask", "annotation", "label", "labels", "segmentation_mask", "segmentation", "semantic_segmentation")
 _SHARD: Final = re.compile(r"(.+?)-\d+-of-\d+$")
+_DAMAGED: Final = (OSError, SyntaxError, ValueError, TypeError, KeyError, Image.DecompressionBombError)
 _ROWS: Final = 4  # of a Parquet file at once
 
 
@@ -75,7 +76,7 @@ def read_items(table: Table) -> Iterator[Any]:
                 annotations: list[Other] = [
                     Area(ids, value) for value in np.unique(ids).tolist() if value != IGNORE_INDEX
                 ]
-            except (OSError, SyntaxError, ValueError, TypeError):
+            except _DAMAGED:
                 annotations = [Other("mask that cannot be read")]
             media = SimpleNamespace(path=None, bytes=held.get("bytes"), has_size=False)
             yield SimpleNamespace(id=name, subset=split, media=media, annotations=annotations)
@@ -135,7 +136,7 @@ def _all_ids(table: Table) -> Iterator[NDArray[Any]]:
         for row in _rows(path, [table.mask]):
             try:
                 yield _ids(row[table.mask])
-            except (OSError, SyntaxError, ValueError, TypeError):
+            except _DAMAGED:
                 continue
 
 

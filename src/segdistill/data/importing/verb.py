@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from segdistill.data.importing.guard import fenced, quiet, refuse_links
+from segdistill.data.importing.guard import fenced, quiet, refuse_links, unfenced
 from segdistill.data.importing.opening import AUTO, datumaro, open_export
 from segdistill.data.importing.rasters import id_of
 from segdistill.data.importing.writing import Writer
@@ -118,7 +118,8 @@ def _import(
         for number, item in enumerate(export.items, 1):
             writer.take(item)
             if advance is not None:
-                advance(number)
+                with unfenced():
+                    advance(number)
     if outside:
         writer.lost["file outside the export, not read"] += len(outside)
     if not writer.counts:
