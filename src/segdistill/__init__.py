@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from segdistill import ops
     from segdistill.comparison import compare
+    from segdistill.data import import_data
     from segdistill.distill import Distiller, Term
     from segdistill.experiment import check, evaluate, init, prepare, profile, train
     from segdistill.losses import (
@@ -68,6 +69,7 @@ _HOMES = {
     "compare": "segdistill.comparison",
     "create_network": "segdistill.networks",
     "evaluate": "segdistill.experiment",
+    "import_data": "segdistill.data",
     "init": "segdistill.experiment",
     "load": "segdistill.prediction",
     "load_official": "segdistill.networks",
@@ -108,6 +110,7 @@ __all__ = [
     "compare",
     "create_network",
     "evaluate",
+    "import_data",
     "init",
     "load",
     "load_official",
