@@ -1,5 +1,6 @@
 """`segdistill predict`, as a shell calls it."""
 
+import numpy as np
 import pytest
 from tests.data.fakes import write_image
 
@@ -40,3 +41,21 @@ def test_a_bad_file_is_listed_at_the_end_and_the_exit_code_is_1(segdistill_, fol
 def test_a_single_mask_in_a_file(ok, folder):
     assert ok("predict", "student.safetensors", "in/a.png", "--out", "mask.png") == "mask: mask.png\n"
     assert (folder / "mask.png").is_file()
+
+
+def test_a_real_video_gives_a_mask_a_frame_and_a_video_of_overlays(ok, folder):
+    av = pytest.importorskip("av")
+    with av.open("clip.mp4", "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for grey in range(0, 250, 50):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), grey, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert ok("predict", "student.safetensors", "clip.mp4", "in/a.png", "--out", "out") == (
+        "1 image and 1 video, masks and overlays in out\n"
+    )
+    assert [path.name for path in sorted((folder / "out/masks/clip").iterdir())] == [f"00000{n}.png" for n in range(5)]
+    with av.open("out/overlays/clip.mp4") as container:
+        frames = [frame.to_ndarray(format="rgb24").shape for frame in container.decode(video=0)]
+    assert frames == [(48, 64, 3)] * 5

@@ -50,14 +50,22 @@ def predict(
     if done.skipped:
         say(f"skipped, no images: {shorten(done.skipped)}")
     file = done.masks[0] if len(done.masks) == 1 and done.masks[0] == folder else None
-    count = f"{len(done.masks)} image{'' if len(done.masks) == 1 else 's'}"
-    say(f"mask: {file}" if file is not None else f"{count}, masks{' and overlays' if overlays else ''} in {folder}")
+    what = f"{_counted(done.masks)}, masks{' and overlays' if overlays else ''} in {folder}"
+    say(f"mask: {file}" if file is not None else what)
     if done.failed:
         total = len(done.failed) + len(done.masks)
         err.print(f"[bold red]{len(done.failed)} of {total} could not be done:[/]", highlight=False)
         for path, reason in done.failed:
             err.print(escape(f"  {path}: {reason}"), highlight=False, soft_wrap=True)
         raise typer.Exit(1)
+
+
+def _counted(masks: list[Path]) -> str:
+    """How many images and videos have masks; those of a video fill a folder."""
+    videos = sum(mask.is_dir() for mask in masks)
+    counts = {"image": len(masks) - videos, "video": videos}
+    said = [f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items() if count]
+    return " and ".join(said) or "0 images"
 
 
 def _window(text: str | None) -> tuple[int, int] | None:
