@@ -99,6 +99,7 @@ teacher: {weights: runs/teacher}  # the run of teacher.yaml
 terms:
   kd: {weight: 1.0}
   af_dcd: {layer: layer4, weight: {mimic: 33.6, contrast: 0.08}, reduction: mean}
+optim: {clip_terms: 15.0}  # bounds the gradient of the terms, as the library's recipes do
 """
 
 
