@@ -148,13 +148,15 @@ def scan(
             masks += seen.mask is not None
             if seen.fault is not None:
                 faults.append(seen.fault)
-                notable.faulty.extend([index] * (len(notable.faulty) < NUM_NOTABLE))
+                if len(notable.faulty) < NUM_NOTABLE:
+                    notable.faulty.append(index)
             if seen.size is not None and seen.pixels is not None:
                 sizes[seen.size] += 1
                 counts += seen.pixels
                 blank = seen.mask is not None and not seen.pixels[:num_classes].any()
                 unlabelled += blank
-                notable.unlabelled.extend([index] * (blank and len(notable.unlabelled) < NUM_NOTABLE))
+                if blank and len(notable.unlabelled) < NUM_NOTABLE:
+                    notable.unlabelled.append(index)
                 more = seen.pixels[:num_classes] > most
                 most = torch.maximum(most, seen.pixels[:num_classes])
                 notable.fullest.update(dict.fromkeys(more.nonzero().flatten().tolist(), index))
