@@ -9,6 +9,7 @@ from segdistill.data.cache.write import prepare
 from segdistill.data.classes import CLASS_FILES, Listing, listing
 from segdistill.data.fingerprints import MAX_BITS, Twins, same_pictures
 from segdistill.data.importing.verb import Imported, import_data
+from segdistill.data.layout import files
 from segdistill.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
 from segdistill.data.pairing import MASK_SUFFIXES, find_endings
 from segdistill.data.pictures import IMAGE_SUFFIXES, read_colors, read_image, read_mask, size_of, tiff_tags
@@ -75,6 +76,7 @@ __all__ = [
     "divided",
     "eval_loader",
     "evenly",
+    "files",
     "find_endings",
     "import_data",
     "listing",

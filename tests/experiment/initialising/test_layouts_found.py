@@ -90,6 +90,15 @@ def test_one_pair_with_lists(tmp_path):
     assert unlabelled_source(taken.data).dataset.path(0).name == "extra.jpg"
 
 
+def test_a_list_with_images_of_a_split_is_not_proposed_as_unlabelled(tmp_path):
+    root = fakes.make_flat(tmp_path / "d", count=8, images="photos", lists=True)
+    write_image(root / "photos/extra.jpg")
+    (root / "everything.txt").write_text(f"extra\n{(root / 'val.txt').read_text()}")
+    begun, _, _ = good(root, tmp_path)
+    assert "unlabelled" not in begun.files[0].read_text()
+    assert begun.found["no mask"].startswith("1 image beside those of the splits;")
+
+
 def test_lists_of_other_names(tmp_path):
     root = fakes.make_flat(tmp_path / "d", count=8, lists=True)
     (root / "lists").mkdir()

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from segdistill.data import IMAGE_SUFFIXES
+from segdistill.data import files
 from segdistill.experiment.initialising.ids import distinct
 from segdistill.experiment.initialising.layouts import Layout
 from segdistill.experiment.initialising.tree import Tree
@@ -18,7 +18,7 @@ class Unlabelled(NamedTuple):
     Attributes:
         folders: Folders of them, with how many each has.
         beside: How many lie in folders of images with masks, and are in no split.
-        lists: Text files that name some of these, with how many.
+        lists: Text files that name these alone, with how many.
         faulty: How many images of the splits have no mask.
     """
 
@@ -41,11 +41,11 @@ def find_unlabelled(tree: Tree, layout: Layout) -> Unlabelled:
             folders[folder] = count
     taken = images | masks | {*layout.leftover}
     places = {image.parent for image in images} - {mask.parent for mask in masks}
-    free = {path.stem for place in places for path in _pictures(place) if path not in taken}
+    free = {path.stem for place in places for path in files(place) if path not in taken}
     lists: dict[Path, int] = {}
     for text in [*tree.texts, *_further(tree, layout)]:
-        named = {Path(line).stem for line in _lines(tree.root / text)} & free
-        if named:
+        named = {Path(line).stem for line in _lines(tree.root / text)}
+        if named and named <= free:  # a list with images of a split must not be learned from
             lists[tree.root / text] = len(named)
     faulty = sum(mask is not None and not mask.is_file() for _, mask in samples)
     return Unlabelled(folders, len(free), lists, faulty)
@@ -62,12 +62,8 @@ def _further(tree: Tree, layout: Layout) -> list[str]:
     ]
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
-
-
 def _photographs(folder: Path) -> bool:
-    look = distinct(_pictures(folder)[0])
+    look = distinct(files(folder)[0])
     return look is None or look[0] > 64
 
 
