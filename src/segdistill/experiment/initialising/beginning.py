@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from segdistill.data import DATASETS
-from segdistill.experiment.initialising.ids import Proposal, Values, propose, read_values
+from segdistill.experiment.initialising.ids import Values, propose, read_values
 from segdistill.experiment.initialising.layouts import LAYOUTS, Layout, find_layout
 from segdistill.experiment.initialising.measures import FEWEST, MOST, PASSES, measure, workers
-from segdistill.experiment.initialising.names import Classes, find_classes
+from segdistill.experiment.initialising.names import find_classes
 from segdistill.experiment.initialising.public import find_public
 from segdistill.experiment.initialising.sentences import (
     groups,
@@ -160,7 +160,8 @@ def _own(tree: Tree) -> tuple[Layout, dict[str, Any], dict[str, str], str, list[
     values = read_values(masks, workers())
     _refuse(tree.root, values)
     proposal = propose(values, named.listed, named.source)
-    options, reasons = _options(layout, named, proposal)
+    options = layout.options | named.options | proposal.options
+    reasons = named.reasons | proposal.reasons
     settle = [*proposal.open, *(str(error) for error in values.unread[:1])]
     try:
         for word in layout.splits.values():
@@ -188,7 +189,3 @@ def _refuse(root: Path, values: Values) -> None:
             f"has masks that hold nothing but {value}, so that there is one class and nothing to learn",
             "Save the masks with one value a class, the background too.",
         )
-
-
-def _options(layout: Layout, named: Classes, proposal: Proposal) -> tuple[dict[str, Any], dict[str, str]]:
-    return layout.options | named.options | proposal.options, named.reasons | proposal.reasons

@@ -77,8 +77,8 @@ def read_values(masks: Sequence[Path], num_workers: int) -> Values:
     with ThreadPoolExecutor(max(1, num_workers)) as pool:
         read = list(pool.map(_values, picked))
     counted: Counter[Any] = Counter(value for found in read if not isinstance(found, DataError) for value in found)
-    ids = {value: count for value, count in sorted(counted.items(), key=str) if isinstance(value, int)}
-    colors = {value: count for value, count in sorted(counted.items(), key=str) if isinstance(value, tuple)}
+    ids = {value: count for value, count in counted.items() if isinstance(value, int)}
+    colors = {value: count for value, count in counted.items() if isinstance(value, tuple)}
     unread = [found for found in read if isinstance(found, DataError)]
     return Values(len(picked), len(masks), dict(sorted(ids.items())), dict(sorted(colors.items())), unread)
 

@@ -68,10 +68,7 @@ def find_layout(tree: Tree) -> tuple[Layout | None, list[SegdistillError]]:
 
 def _finish(tree: Tree, options: dict[str, Any], roles: Roles) -> Layout:
     """Say the splits: by folders, by lists, else by shares; then leave out what the data set finds by itself."""
-    splits, extra = _splits(tree, options, roles)
-    if extra.pop("__train", None) is not None:
-        options = {key: _of(value, roles[TRAIN]) for key, value in options.items()}
-    options = {**options, **extra}
+    splits, options = _splits(tree, options, roles)
     opened = {}
     for role, word in splits.items():
         try:
@@ -102,20 +99,20 @@ def _of(value: Any, word: str) -> Any:
 
 
 def _splits(tree: Tree, options: dict[str, Any], roles: Roles) -> tuple[Roles, dict[str, Any]]:
+    """The splits, and the options that open them."""
     if VAL in roles:
-        return roles, {}
+        return roles, options
     one_list: dict[str, Any] = {}
     if not roles:
         for pattern, found in sorted(tree.lists.items(), key=lambda item: VAL not in item[1]):
             usable = {role: word for role, word in found.items() if _opens(tree.root, word, options, pattern)}
             if TRAIN in usable and VAL in usable:
-                return usable, {"lists": pattern}
+                return usable, options | {"lists": pattern}
             if TRAIN in usable and not one_list:
                 one_list = {"lists": pattern.replace(SPLIT, usable[TRAIN])}
         cvat = "ImageSets/Segmentation/default.txt"
         if not one_list and (tree.root / cvat).is_file():
             one_list = {"lists": cvat}
-    alone: dict[str, Any] = {"__train": True} if roles else {}
     flat = {key: _of(value, roles.get(TRAIN, "")) for key, value in options.items()} | one_list
     for share, seed in _SHARES:
         drawn = {"shares": {VAL: share}} | ({"split_seed": seed} if seed else {})
@@ -124,7 +121,7 @@ def _splits(tree: Tree, options: dict[str, Any], roles: Roles) -> tuple[Roles, d
                 Folder(tree.root, split, **(flat | drawn | PLACEHOLDER))
         except SegdistillError:
             continue
-        return {TRAIN: TRAIN, VAL: VAL}, one_list | drawn | alone
+        return {TRAIN: TRAIN, VAL: VAL}, flat | drawn
     raise DataError(tree.root, "holds too few images to keep some for validation", "Two images are the least.")
 
 
