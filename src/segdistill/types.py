@@ -50,11 +50,14 @@ class SegOutput(NamedTuple):
         logits: (B, K, h, w) class scores at the network's own stride.
         aux_logits: (B, K, h', w') of the auxiliary head, or None.
         features: Named maps (B, C, h, w), for example ``features["layer4"]``.
+        certainty: (B, h, w), 0 to 1, at the size of the logits: how much the answer for each pixel may count where
+            others learn from it. None: all of it.
     """
 
     logits: Tensor
     aux_logits: Tensor | None = None
     features: dict[str, Tensor] = {}  # noqa: RUF012  (nobody writes to it)
+    certainty: Tensor | None = None
 
 
 class StepOutput(NamedTuple):

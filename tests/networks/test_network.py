@@ -154,3 +154,16 @@ def test_a_network_is_not_told_again_how_it_is_fed():
 
 def test_a_network_shows_itself_in_one_line():
     assert repr(Network(small())) == "Network(Sequential, 5 classes, 0.00 M parameters)"
+
+
+def test_certainty_is_cut_with_the_logits():
+    class Sure(nn.Module):
+        def forward(self, image):
+            logits = image[:, :2] * 1.0
+            return SegOutput(logits, None, {}, logits[:, 0])
+
+    network = Network(Sure(), preprocessing=AS_IT_IS._replace(multiple=8))
+    image = torch.rand(1, 3, 13, 20)
+    output = network(image)
+    assert torch.equal(output.certainty, image[:, 0])
+    assert torch.equal(network(image[..., :8, :8]).certainty, image[:, 0, :8, :8])

@@ -126,11 +126,15 @@ class Network(nn.Module):
             else:
                 features[name] = output.features[source]
         if fed.shape == image.shape or self.preprocessing.size is not None:
-            return SegOutput(output.logits, output.aux_logits, features)
+            return output._replace(features=features)
         size, padded = image.shape[-2:], fed.shape[-2:]
-        aux = None if output.aux_logits is None else cut_logits(output.aux_logits, padded, size)
-        cut = {name: cut_map(feature, padded, size) for name, feature in features.items()}
-        return SegOutput(cut_logits(output.logits, padded, size), aux, cut)
+        aux, certainty = output.aux_logits, output.certainty
+        return SegOutput(
+            cut_logits(output.logits, padded, size),
+            None if aux is None else cut_logits(aux, padded, size),
+            {name: cut_map(feature, padded, size) for name, feature in features.items()},
+            None if certainty is None else cut_logits(certainty[:, None], padded, size)[:, 0],
+        )
 
     def segment(self, image: Tensor) -> Tensor:
         """Class scores alone, (B, K, h, w)."""

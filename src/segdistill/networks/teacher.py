@@ -131,8 +131,8 @@ class Teacher(nn.Module):
         image = self.network.probe_image()
 
         def run() -> list[Tensor]:
-            logits, _, features = self.network(image)
-            return [logits, *features.values()]
+            output: SegOutput = self.network(image)
+            return [output.logits, *output.features.values()]
 
         try:
             return fold_batch_norms(self.network.module, run)

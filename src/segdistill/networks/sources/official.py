@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from segdistill.networks.checkpoints import read_checkpoint
 from segdistill.networks.network import Network
 from segdistill.networks.tensors import misfit
-from segdistill.util import ArgumentError, MissingFileError
+from segdistill.util import ArgumentError
 
 OFFICIAL = {
     "deeplabv3_mobilenetv2": "deeplabv3_mobilenetv2",
@@ -27,8 +27,6 @@ OFFICIAL = {
 
 # Blue, green, red in 0..255; the authors subtract it and scale nothing.
 _MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)
-
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 _HEAD_MARKS = {"deeplabv3": "head.aspp.project.0.weight", "pspnet": "head.psp.conv1.0.weight"}
 _BACKBONE_MARKS = {  # in this order: the last one is in both ResNets
@@ -93,7 +91,7 @@ def load_official(path: str | Path, name: str, *, num_classes: int) -> Network:
     official = {zoo_name: theirs for theirs, zoo_name in OFFICIAL.items()}.get(name, name)
     if official not in OFFICIAL:
         raise ArgumentError(f"`name` must be one of {', '.join(OFFICIAL)}; got {name!r}.")
-    state = _read_checkpoint(Path(path))
+    state, _ = read_checkpoint(path)
     found = _identify(state)
     if found is None:
         raise ArgumentError(f"`path` must be a checkpoint of {', '.join(OFFICIAL)}; {path} has other tensors.")
@@ -140,25 +138,6 @@ def create(
     if weights is None or num_classes is None:
         raise ArgumentError("`weights` and `num_classes` must be given for the source `official`: the authors' `.pth`.")
     return load_official(weights, name, num_classes=num_classes)
-
-
-def _read_checkpoint(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise MissingFileError(f"`path` must be a checkpoint file; {path} is not a file.")
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch reports a file that it refuses with many types
-        raise ArgumentError(
-            f"`path` must be a PyTorch checkpoint that holds tensors only; torch refuses {path} "
-            f"({type(error).__name__})."
-        ) from error
-    if isinstance(content, Mapping):
-        content = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), content)
-    if not isinstance(content, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
-    ):
-        raise ArgumentError(f"`path` must be a checkpoint with a state dict; {path} holds something else.")
-    return {key.removeprefix("module."): value for key, value in content.items()}
 
 
 def _identify(state: Mapping[str, Tensor]) -> str | None:

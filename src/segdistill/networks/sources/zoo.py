@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from segdistill.networks.arguments import check_options
 from segdistill.networks.network import Network
-from segdistill.util import ArgumentError, nearest
+from segdistill.util import ArgumentError
 
 _NOT_OPTIONS = ("name", "num_classes", "pretrained")
 
@@ -37,9 +38,7 @@ def create(
     if num_classes is None:
         raise ArgumentError("`num_classes` must be given for a network of the zoo; got None.")
     known = [key for key in inspect.signature(build).parameters if key not in _NOT_OPTIONS]
-    for key in options:
-        if key not in known:
-            raise ArgumentError(f"`options.{key}` is not an option of the zoo. {nearest(key, known)}")
+    check_options(options, known, "the zoo")
     network = build(name, num_classes=num_classes, pretrained=pretrained, **options)
     if weights is not None:
         from segdistill.networks.files import load_weights

@@ -3,7 +3,6 @@
 import functools
 import inspect
 import json
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import timm
 from torch import nn
 
+from segdistill.networks.arguments import split_feeding
 from segdistill.networks.network import Network
 from segdistill.networks.zoo.blocks import Head
 from segdistill.networks.zoo.deeplabv3 import DeepLabV3Head
@@ -244,18 +244,7 @@ def _preprocessing(
 ) -> Preprocessing:
     published: dict[str, Any] = getattr(backbone, "pretrained_cfg", None) or {}
     default = Preprocessing()
-    return Preprocessing(
-        mean=_triple("mean", published.get("mean", default.mean) if mean is None else mean),
-        std=_triple("std", published.get("std", default.std) if std is None else std),
-        bgr=bool(bgr),
+    default = Preprocessing(
+        mean=tuple(published.get("mean", default.mean)), std=tuple(published.get("std", default.std))
     )
-
-
-def _triple(name: str, values: Sequence[float]) -> tuple[float, float, float]:
-    try:
-        first, second, third = (float(value) for value in values)
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(f"`{name}` must be three numbers; got {values!r}.") from error
-    if not all(math.isfinite(value) and (name == "mean" or value > 0) for value in (first, second, third)):
-        raise ArgumentError(f"`{name}` must be three finite numbers, `std` positive; got {values!r}.")
-    return first, second, third
+    return split_feeding({"mean": mean, "std": std, "bgr": bgr}, default)[0]

@@ -1,0 +1,48 @@
+"""Reading a ``.pth`` that another code base wrote: tensors and plain values, and nothing that runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from segdistill.util import ArgumentError, MissingFileError
+
+_WRAPPERS: Final = ("state_dict", "model_state_dict", "model")
+
+
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a PyTorch checkpoint with ``weights_only=True``.
+
+    Args:
+        path: The file: a state dict, or a mapping that holds one as ``state_dict``, ``model_state_dict`` or ``model``.
+
+    Returns:
+        The state dict, on the CPU, its keys without a leading ``module.``; and what stands beside it in the file.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        ArgumentError: If torch refuses the file, or it holds no state dict.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise MissingFileError(f"`path` must be a checkpoint file; {file} is not a file.")
+    try:
+        content: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch reports a file that it refuses with many types
+        raise ArgumentError(
+            f"`path` must be a PyTorch checkpoint that holds tensors only; torch refuses {file} "
+            f"({type(error).__name__})."
+        ) from error
+    beside: dict[str, Any] = {}
+    if isinstance(content, Mapping):
+        wrapper = next((key for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        if wrapper is not None:
+            beside = {str(key): value for key, value in content.items() if key != wrapper}
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    ):
+        raise ArgumentError(f"`path` must be a checkpoint with a state dict; {file} holds something else.")
+    return {key.removeprefix("module."): value for key, value in content.items()}, beside
