@@ -35,7 +35,8 @@ class Batch(NamedTuple):
     """Images and labels of one step.
 
     Attributes:
-        image: (B, 3, H, W), RGB. ``uint8`` from the loader; float in [0, 1] once on the device.
+        image: (B, C, H, W), RGB or the channels that ``data.channels`` says. From the loader ``uint8``, or float in
+            [0, 1] where files are deeper; float in [0, 1] once on the device.
         target: (B, H, W), int64 train ids; ``IGNORE_INDEX`` where a pixel does not count.
     """
 

@@ -47,7 +47,7 @@ VERBS = {
         "--device",
     },
     "report": {"runs", "--out", "--markdown"},
-    "check": {"recipe", "overrides", "--json", "--pictures"},
+    "check": {"recipe", "overrides", "--json", "--pictures", "--stats"},
     "init": {"folder", "--out", "--force"},
     "prepare": {"recipe", "overrides", "--out"},
     "profile": {"recipe", "overrides", "--steps", "--json"},

@@ -165,7 +165,7 @@ def test_only_the_rows_below_a_window_are_read():
         ({"scale_range": (2.0, 0.5)}, "`scale_range`"),
         ({"scale_range": (0, 1)}, "`scale_range`"),
         ({"scale_step": 0}, "`scale_step`"),
-        ({"fill": (1, 2)}, "`fill`"),
+        ({"fill": ()}, "`fill`"),
         ({"fill": (1, 2, 256)}, "`fill`"),
         ({"flip": 1.5}, "`flip`"),
     ],

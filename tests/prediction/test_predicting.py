@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 from tests.data.fakes import write_image
@@ -92,14 +93,14 @@ def test_an_output_folder_inside_the_source_is_no_source(predictor, photos):
 def test_what_can_be_done_is_done_and_the_rest_is_listed(predictor, photos, tmp_path):
     (photos / "b.png").write_bytes((photos / "a.png").read_bytes()[:300])
     (photos / "text.png").write_text("no picture")
-    Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(photos / "deep16.png")
+    tifffile.imwrite(photos / "deep5.tif", np.zeros((4, 4, 5), np.uint16), planarconfig="contig")
     done = sd.predict(predictor, [photos, tmp_path / "none.jpg"], out=tmp_path / "out")
     assert len(done.masks) == 3
     reasons = {path.name: reason for path, reason in done.failed}
-    assert list(reasons) == ["none.jpg", "b.png", "deep16.png", "text.png"]
+    assert list(reasons) == ["none.jpg", "b.png", "deep5.tif", "text.png"]
     assert reasons["none.jpg"] == "does not exist"
     assert reasons["b.png"].startswith("cannot be decoded as image (")
-    assert reasons["deep16.png"].startswith("must have 8 bits")
+    assert reasons["deep5.tif"].startswith("must have the channels red, green and blue, or grey; it has 5")
     rows = done.frame()
     assert len(rows) == 7
     assert [row["mask"] is None for row in rows] == [False] * 3 + [True] * 4

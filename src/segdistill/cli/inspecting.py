@@ -18,6 +18,9 @@ def check(
     pictures: Annotated[
         Path | None, typer.Option(help="Also draw a contact sheet: a PNG of images with their masks laid over.")
     ] = None,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Also measure mean and standard deviation of the images' channels.")
+    ] = False,
 ) -> None:
     """Find what is wrong before a run: every file, label value, name and shape; print the class histogram."""
     from segdistill import store
@@ -26,7 +29,7 @@ def check(
 
     chosen = load_recipe(recipe, overrides or [])
     with progress_bar() as bar:
-        checkup = examine(chosen, pictures=pictures, advance=show_counts(bar))
+        checkup = examine(chosen, pictures=pictures, stats=stats, advance=show_counts(bar))
     print_checkup(checkup, chosen)
     if json is not None:
         store.write_json(json, checkup.as_json())

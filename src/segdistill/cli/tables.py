@@ -134,4 +134,7 @@ def print_checkup(checkup: "Checkup", recipe: "Recipe") -> None:
             f"kept for the backward pass {checkup.activation_bytes / 2**20:.0f} MiB a micro-batch (float32)",
             highlight=False,
         )
+    if checkup.statistics is not None:
+        fed = f"channels of {checkup.statistics.num_images} images: {' '.join(checkup.statistics.overrides)}"
+        out.print(fed, highlight=False, soft_wrap=True)
     out.print(f"{recipe.name}: {escape(checkup.verdict)}", highlight=False, soft_wrap=True)

@@ -12,7 +12,8 @@ from segdistill.data.importing.verb import Imported, import_data
 from segdistill.data.layout import files
 from segdistill.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
 from segdistill.data.pairing import MASK_SUFFIXES, find_endings
-from segdistill.data.pictures import IMAGE_SUFFIXES, read_colors, read_image, read_mask, size_of, tiff_tags
+from segdistill.data.pictures import IMAGE_SUFFIXES, channels_of, read_colors, read_image, read_mask, size_of, tiff_tags
+from segdistill.data.preview import preview
 from segdistill.data.scan import Fault, ScanReport, Sighting, scan
 from segdistill.data.selection import Selection, divided, evenly, spread, together
 from segdistill.data.sets.ade20k import ADE20K, ADE20K_LABELS
@@ -24,6 +25,7 @@ from segdistill.data.sets.images import Images
 from segdistill.data.sets.streets import STREETS_LABELS, Streets
 from segdistill.data.sets.voc import VOC, VOC_LABELS
 from segdistill.data.sheet import contact_sheet
+from segdistill.data.statistics import ChannelStatistics, channel_statistics
 from segdistill.data.transforms import TrainTransform, resize_image, train_transform
 
 DATASETS: Final[dict[str, Callable[..., SegmentationDataset]]] = {
@@ -55,6 +57,7 @@ __all__ = [
     "VOC_LABELS",
     "COCOStuff",
     "CamVid",
+    "ChannelStatistics",
     "Cityscapes",
     "EvalLoader",
     "Fault",
@@ -72,6 +75,8 @@ __all__ = [
     "TrainLoader",
     "TrainTransform",
     "Twins",
+    "channel_statistics",
+    "channels_of",
     "contact_sheet",
     "divided",
     "eval_loader",
@@ -81,6 +86,7 @@ __all__ = [
     "import_data",
     "listing",
     "prepare",
+    "preview",
     "read_colors",
     "read_image",
     "read_mask",

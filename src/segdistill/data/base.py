@@ -32,6 +32,7 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         ignore_others: Whether ids that ``labels`` does not have do not count; else they are errors.
 
     Attributes:
+        channels: Of its images, see `read_image`. Default: 3, red, green and blue.
         groups: The drives, patients or scenes that its images are of, where that is known: no two splits may share one.
 
     Raises:
@@ -44,6 +45,7 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
     labels: LabelTable
     samples: Sequence[Sample] = ()
     unpaired: Sequence[Path] = ()
+    channels: int = 3
     groups: Collection[str] = ()
 
     def __init__(
@@ -89,14 +91,14 @@ class SegmentationDataset(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
             index: Position in ``samples``, 0 <= index < len.
 
         Returns:
-            The image, (3, H, W) uint8 RGB, and its train ids, (H, W) uint8, ``IGNORE_INDEX`` where a pixel
-            does not count (everywhere, for an unlabelled image).
+            The image, (C, H, W), uint8 or float32 from 0 to 1 (see `read_image`), and its train ids, (H, W) uint8,
+            ``IGNORE_INDEX`` where a pixel does not count (everywhere, for an unlabelled image).
 
         Raises:
             DataError: If a file is missing or corrupt, sizes differ, or the mask holds an unknown id.
         """
         image_path, mask_path = self.samples[index]
-        image = read_image(image_path)
+        image = read_image(image_path, channels=self.channels)
         height, width = image.shape[-2:]
         if mask_path is None:
             return image, tv_tensors.Mask(torch.full((height, width), IGNORE_INDEX, dtype=torch.uint8))

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from segdistill.data.preview import preview
+
 SIDE: Final = 16
 MAX_BITS: Final = 24
 """Of the 256 bits of two fingerprints so many may differ. CamVid, at JPEG quality 20: 20; its next two frames: 67."""
@@ -44,9 +46,9 @@ class Twins(NamedTuple):
 
 
 def fingerprint(path: Path, image: Tensor) -> Fingerprint:
-    """The fingerprint of an image (3, H, W), uint8."""
+    """The fingerprint of an image (C, H, W), of any depth."""
     pixels = np.ascontiguousarray(image.numpy().transpose(1, 2, 0))
-    picture = Image.fromarray(pixels).convert("L")
+    picture = Image.fromarray(np.ascontiguousarray(preview(image).numpy().transpose(1, 2, 0))).convert("L")
     steps = np.asarray(picture.resize((SIDE + 1, SIDE), Image.Resampling.BOX)).astype(np.int16)
     grey = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX)).ravel()
     digest = hashlib.blake2b(pixels.tobytes(), digest_size=16, salt=str(pixels.shape).encode()[:16]).digest()

@@ -105,7 +105,7 @@ def train_loader(
         batch_size: Images a step, over all processes and micro-batches.
         seed: Decides order and augmentation.
         num_steps: Steps of the whole run; the stream ends there.
-        fill: Red, green and blue of padded pixels, 0 to 255.
+        fill: A number for each channel of padded pixels, 0 to 255.
         start_step: First step, 0 to ``num_steps``: where a resumed run goes on.
         num_workers: Processes that load; 0 loads in this one.
         rank: This process's number among ``world_size``.
@@ -120,8 +120,9 @@ def train_loader(
         pin_memory: Put batches in page-locked memory, for a CUDA device.
 
     Returns:
-        An iterable of ``Batch``: image (b, 3, h, w) uint8 and target (b, h, w) int64, ``accumulate`` a step.
-        Its iteration raises ``DataError`` that lists the files once there are too many faulty ones.
+        An iterable of ``Batch``: image (b, c, h, w), uint8 or float from 0 to 1, and target (b, h, w) int64,
+        ``accumulate`` a step. Its iteration raises ``DataError`` that lists the files once there are too many faulty
+        ones.
 
     Raises:
         ValueError: If numbers are out of range or ``batch_size`` cannot be shared out.
@@ -170,8 +171,8 @@ def eval_loader(
         image_scale: Resizes the image; the target keeps its native size.
 
     Returns:
-        An iterable of ``Batch``: image (1, 3, h, w) uint8 and target (1, H, W) int64. Its iteration raises
-        the ``DataError`` of a faulty sample: a score must not skip an image.
+        An iterable of ``Batch``: image (1, c, h, w), uint8 or float from 0 to 1, and target (1, H, W) int64. Its
+        iteration raises the ``DataError`` of a faulty sample: a score must not skip an image.
 
     Raises:
         ValueError: If numbers are out of range.

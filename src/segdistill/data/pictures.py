@@ -5,7 +5,6 @@ masks.
 """
 
 import io
-import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision import tv_tensors
 
+from segdistill.data.deep import deep_samples
 from segdistill.data.headers import depth_of, format_of
+from segdistill.data.limits import refuse_large
 from segdistill.labels import LARGEST_ID
 from segdistill.util import DataError, shorten
 
@@ -30,32 +31,68 @@ IMAGE_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Of these formats, in lower case."""
 
+_PLAIN_MODES: Final = ("L", "LA", "RGB", "RGBA")  # of Pillow: a byte a channel
+
 MASK_FORMATS: Final = ("PNG", "BMP", "TIFF")
 """Those that keep every pixel as it is."""
 
 _MOST_COLORS: Final = 64  # of a mask: more are a photograph
 
-PIXELS_SWITCH: Final = "SEGDISTILL_MAX_PIXELS"
-"""The environment variable that raises the limit on the pixels of a picture; workers inherit it."""
 
-
-def read_image(path: Path | str, max_pixels: int | None = None) -> tv_tensors.Image:
-    """Read a picture as RGB, turned upright as its EXIF orientation says.
+def read_image(path: Path | str, max_pixels: int | None = None, *, channels: int = 3) -> tv_tensors.Image:
+    """Read a picture with all the bits that it has, turned upright as its EXIF orientation says.
 
     Args:
-        path: A JPEG, PNG, WebP, BMP or TIFF file. Alpha is dropped, grey is repeated.
+        path: A JPEG, PNG, WebP, BMP or TIFF file.
         max_pixels: Larger ones are refused unread; None for the limit of Pillow, 178,956,970, or its switch.
+        channels: How many channels to give. Three are red, green and blue: grey is repeated. A file must have this
+            number; an alpha channel is dropped where it is one too many.
 
     Returns:
-        (3, H, W), uint8: a view of (H, W, 3) in memory, which resizes several times faster than planes do.
+        (C, H, W): a view of (H, W, C) in memory, which resizes several times faster than planes do. Channels of 8 bits
+        are uint8; those of 16 bits float32 from 0 to 1, the stored number divided by 65535.
 
     Raises:
-        DataError: If the file is missing, cannot be decoded, or has more than 8 bits per channel or further channels.
+        DataError: If the file is missing, cannot be decoded, or has other channels.
+        UnavailableError: If it is a deep image and the libraries that read it are missing.
     """
-    picture = _decode(Path(path), IMAGE_FORMATS, "image", deep=False, max_pixels=max_pixels)
-    ImageOps.exif_transpose(picture, in_place=True)
-    rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
-    return tv_tensors.Image(torch.from_numpy(np.array(rgb)).permute(2, 0, 1))
+    path = Path(path)
+    content = _content(path, "image")
+    bits, _, further = depth_of(content)
+    if bits > 8 or further:
+        samples: NDArray[Any] = deep_samples(path, content, max_pixels)
+        alpha = not further and samples.shape[-1] in (2, 4)
+    else:
+        picture = _decode(path, content, IMAGE_FORMATS, "image", max_pixels)
+        ImageOps.exif_transpose(picture, in_place=True)
+        if picture.mode != "RGB" and (channels == 3 or picture.mode not in _PLAIN_MODES):
+            picture = picture.convert("L" if picture.mode == "1" else "RGB")
+        samples = np.array(picture)
+        samples = samples[..., None] if samples.ndim == 2 else samples
+        alpha = "A" in picture.getbands()
+    samples = _with_channels(path, samples, channels, alpha)
+    pixels = torch.from_numpy(samples if samples.dtype == np.uint8 else samples.astype(np.float32) / 65535)
+    return tv_tensors.Image(pixels.permute(2, 0, 1))
+
+
+def _with_channels(path: Path, samples: NDArray[Any], channels: int, alpha: bool) -> NDArray[Any]:
+    """Samples (H, W, N) with the channels that are wanted, in memory of their own."""
+    found = samples.shape[-1]
+    if found == channels + 1 and alpha:
+        samples = samples[..., :channels]
+    elif found <= 2 and channels == 3:
+        samples = samples[..., :1].repeat(3, axis=-1)
+    elif found != channels:
+        raise DataError(
+            path,
+            f"must have {_named(channels)}; it has {found}",
+            f"Read them all with `data.channels={found}`, or save {channels} of them: none is dropped in silence.",
+        )
+    return np.ascontiguousarray(samples)
+
+
+def _named(channels: int) -> str:
+    return "the channels red, green and blue, or grey" if channels == 3 else f"{channels} channel{'s'[: channels > 1]}"
 
 
 def read_mask(path: Path | str) -> IdMap:
@@ -70,7 +107,8 @@ def read_mask(path: Path | str) -> IdMap:
     Raises:
         DataError: If the file is missing, cannot be decoded, has several channels, or values that are no ids.
     """
-    picture = _decode(Path(path), MASK_FORMATS, "mask")
+    path = Path(path)
+    picture = _decode(path, _content(path, "mask"), MASK_FORMATS, "mask")
     ids = np.array(picture)
     if ids.ndim != 2 or ids.dtype.kind == "f":
         has = "an alpha channel" if "A" in picture.getbands() else f"the mode {picture.mode}"
@@ -106,7 +144,10 @@ def read_colors(path: Path | str) -> ByteMap:
     Raises:
         DataError: If the file is missing, cannot be decoded, has more than 8 bits per channel, or is transparent.
     """
-    picture = _decode(Path(path), MASK_FORMATS, "mask", deep=False)
+    path = Path(path)
+    content = _content(path, "mask")
+    picture = _decode(path, content, MASK_FORMATS, "mask")
+    _refuse_deep(path, *depth_of(content))
     if "A" in picture.getbands() and picture.getchannel("A").getextrema() != (255, 255):
         raise DataError(
             path,
@@ -123,6 +164,12 @@ def size_of(path: Path | str) -> tuple[int, int]:
             return picture.height, picture.width
     except (OSError, SyntaxError, ValueError):
         return 0, 0
+
+
+def channels_of(path: Path | str) -> tuple[int, int]:
+    """How many channels of a picture to read, and their bits, by its header: (3, 8) for one that is RGB or grey."""
+    bits, samples, further = depth_of(_content(Path(path), "image"))
+    return (samples if further else 3), bits
 
 
 def tiff_tags(path: Path | str, wanted: Iterable[int]) -> dict[int, Any]:
@@ -148,47 +195,33 @@ def _open(source: Path | str | io.BytesIO, formats: tuple[str, ...]) -> Image.Im
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _check_size(path: Path, picture: Image.Image, kind: str, max_pixels: int | None) -> None:
-    """Pillow's guard against files that are small on disk and fill the memory, with a limit that can be raised."""
-    guard, switch = Image.MAX_IMAGE_PIXELS, os.environ.get(PIXELS_SWITCH, "")
-    limit = max_pixels
-    if limit is None and guard is not None:
-        limit = max(2 * guard, int(switch) if switch.isdecimal() else 0)
-    pixels = picture.width * picture.height
-    if limit is not None and pixels > limit:
-        predict = f"; to predict it, give `--max-pixels {pixels}` and `--window 1024x1024`" if kind == "image" else ""
+def _content(path: Path, kind: str) -> bytes:
+    """The bytes of a file: Pillow leaves a file open when decoding fails."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(path, "does not exist", f"Restore this {kind}, or leave out what names it.") from None
+    except OSError as error:
         raise DataError(
-            path,
-            f"has {picture.width} x {picture.height} = {pixels:,} pixels; more than {limit:,} pixels are not read",
-            f"Cut it into tiles, or allow more with the environment variable {PIXELS_SWITCH}=NUMBER{predict}.",
-        )
+            path, f"cannot be decoded as {kind} ({error.strerror or error})", f"Give a file that holds this {kind}."
+        ) from error
 
 
 def _decode(
-    path: Path, formats: tuple[str, ...], kind: str, *, deep: bool = True, max_pixels: int | None = None
+    path: Path, content: bytes, formats: tuple[str, ...], kind: str, max_pixels: int | None = None
 ) -> Image.Image:
-    """Read and fully decode a picture, unless it is too ``deep``; every way to fail becomes a ``DataError``."""
-    content, depth = b"", (8, 3, 0)
+    """Fully decode a picture; every way to fail becomes a ``DataError``."""
     try:
-        # From memory, since Pillow leaves a file open when decoding fails.
-        content = path.read_bytes()
-        if not deep:
-            depth = depth_of(content)
         picture = _open(io.BytesIO(content), formats)
-        _check_size(path, picture, kind, max_pixels)
+        refuse_large(path, picture.width, picture.height, kind, max_pixels)
         picture.load()
-    except FileNotFoundError:
-        raise DataError(path, "does not exist", f"Restore this {kind}, or leave out what names it.") from None
+        return picture
     except DataError:
         raise
     except UnidentifiedImageError:
-        _refuse_deep(path, *depth)
         reason = _foreign(path, format_of(content), formats, kind)
     except (OSError, SyntaxError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    else:
-        _refuse_deep(path, *depth)
-        return picture
     raise DataError(
         path, f"cannot be decoded as {kind} ({reason})", f"Replace it by an undamaged {' or '.join(formats)} file."
     )
@@ -206,17 +239,16 @@ def _foreign(path: Path, found: str, formats: tuple[str, ...], kind: str) -> str
 
 
 def _refuse_deep(path: Path, bits: int, channels: int, further: int) -> None:
-    """Pillow would cut such an image to 8 bits and to the channels it knows, and say nothing."""
+    """Pillow would cut such colours to 8 bits and to the channels it knows, and say nothing."""
     if bits > 8:
         raise DataError(
             path,
             f"must have 8 bits per channel; it has {bits}",
-            "Convert it to 8 bits per channel, all files with the same scale: nothing is cut in silence.",
+            "Convert it to 8 bits per channel, each pixel in the colour of its class: nothing is cut in silence.",
         )
     if further:
         raise DataError(
             path,
-            f"must have the channels red, green and blue, or grey; it has {channels}, {further} of them neither colour "
-            "nor alpha",
-            "Save three of them as an RGB image: further channels are not read yet, and none is dropped in silence.",
+            f"must have red, green and blue; it has {channels} channels, {further} of them neither colour nor alpha",
+            "Save the mask as an RGB image, each pixel in the colour of its class.",
         )

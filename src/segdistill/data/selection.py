@@ -24,6 +24,7 @@ class Selection(SegmentationDataset):
             raise ArgumentError("`items` must have a sample; got none.")
         first = items[0][0]
         super().__init__(first.root, first.split, labels=first.labels, samples=())
+        self.channels = first.channels
         self.items = list(items)
 
     def __len__(self) -> int:

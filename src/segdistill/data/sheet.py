@@ -11,6 +11,7 @@ from torch import Tensor
 
 from segdistill.data.base import SegmentationDataset
 from segdistill.data.pictures import read_image
+from segdistill.data.preview import preview
 from segdistill.data.scan import ScanReport
 from segdistill.labels import ClassLabel, LabelTable
 from segdistill.types import IGNORE_INDEX
@@ -132,8 +133,8 @@ def _present(train_ids: NDArray[np.uint8], labels: LabelTable) -> list[ClassLabe
 
 
 def _picture(image: Tensor) -> Image.Image:
-    """An image (3, H, W), as large as a tile allows."""
-    picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+    """An image (C, H, W), as large as a tile allows."""
+    picture = Image.fromarray(preview(image.as_subclass(Tensor)).permute(1, 2, 0).contiguous().numpy())
     picture.thumbnail((_WIDTH, _HEIGHT))
     return picture
 

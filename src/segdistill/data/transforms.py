@@ -44,7 +44,7 @@ class TrainTransform:
         """Augment both alike.
 
         Args:
-            image: (3, H, W), uint8.
+            image: (C, H, W), uint8, or float from 0 to 1.
             mask: (H, W), uint8.
             generator: The only source of chance, on the CPU; default torch's global one.
 
@@ -64,7 +64,8 @@ class TrainTransform:
         pixels, ids = resize_window(image, size, window), resize_mask_window(mask, size, window)
         missing = [0, 0, width - window.width, height - window.height]
         if any(missing):
-            pixels = tvf.pad(pixels, missing, fill=self.fill)
+            fill = self.fill if pixels.dtype == torch.uint8 else [value / 255 for value in self.fill]
+            pixels = tvf.pad(pixels, missing, fill=fill)
             ids = functional.pad(ids, (0, missing[2], 0, missing[3]), value=IGNORE_INDEX)
         if flipped:
             pixels, ids = pixels.flip(-1), ids.flip(-1)
@@ -86,7 +87,7 @@ def train_transform(
 
     Args:
         crop_size: Height and width in pixels.
-        fill: Red, green and blue of padded pixels, 0 to 255: the mean that the network subtracts.
+        fill: A number for each channel of padded pixels, 0 to 255: the mean that the network subtracts.
         scale_range: Smallest and largest scale, both included.
         scale_step: Distance of the scales between them.
         flip: Probability of a horizontal flip.
@@ -112,8 +113,8 @@ def train_transform(
         raise ArgumentError(f"`scale_range` must be 0 < low <= high; got {tuple(scale_range)}.")
     if scale_step <= 0:
         raise ArgumentError(f"`scale_step` must be positive; got {scale_step}.")
-    if len(fill) != 3 or not all(0 <= value <= 255 for value in fill):
-        raise ArgumentError(f"`fill` must be three numbers from 0 to 255; got {tuple(fill)}.")
+    if not fill or not all(0 <= value <= 255 for value in fill):
+        raise ArgumentError(f"`fill` must be a number from 0 to 255 for each channel; got {tuple(fill)}.")
     if not 0 <= flip <= 1:
         raise ArgumentError(f"`flip` must be from 0 to 1; got {flip}.")
     steps = int((high - low) / scale_step + 1e-6)
@@ -126,7 +127,7 @@ def resize(image: tv_tensors.Image, mask: tv_tensors.Mask, scale: float) -> Pair
     """Resize an image bilinearly with antialiasing, and its mask by nearest neighbour.
 
     Args:
-        image: (3, H, W), uint8.
+        image: (C, H, W), uint8 or float.
         mask: (H, W).
         scale: New size divided by old, > 0; each side is rounded, to at least one pixel.
     """
@@ -136,7 +137,7 @@ def resize(image: tv_tensors.Image, mask: tv_tensors.Mask, scale: float) -> Pair
 
 
 def resize_image(image: ImageT, scale: float) -> ImageT:
-    """Resize an image (3, H, W) alone, as ``resize`` does."""
+    """Resize an image (C, H, W) alone, as ``resize`` does."""
     return image if scale == 1 else cast(ImageT, tvf.resize(image, list(_scaled(image, scale)), antialias=True))
 
 
@@ -149,12 +150,12 @@ def resize_window(image: Tensor, size: tuple[int, int], window: Window) -> Tenso
     the rounding between the passes changes a value by one at most.
 
     Args:
-        image: (3, H, W), uint8; fastest as a view of (H, W, 3) in memory.
+        image: (C, H, W), uint8 or float; fastest as a view of (H, W, 3) in memory.
         size: Height and width of the whole image after resizing.
         window: The part to compute, inside ``size``.
 
     Returns:
-        (3, window.height, window.width); a view of ``image`` if that is not resized.
+        (C, window.height, window.width); a view of ``image`` if that is not resized.
     """
     top, left, height, width = window
     old_height, old_width = image.shape[-2:]
@@ -163,7 +164,7 @@ def resize_window(image: Tensor, size: tuple[int, int], window: Window) -> Tenso
     rows = _rows_below(old_height, size[0], top, top + height)
     part = tvf.resize(image.as_subclass(Tensor)[:, rows], [rows.stop - rows.start, size[1]], antialias=True)
     # At full height, so that the second pass samples where it would; rows outside the window are never looked at.
-    columns = part.new_empty(old_height, width, 3).permute(2, 0, 1)
+    columns = part.new_empty(old_height, width, len(image)).permute(2, 0, 1)
     columns[:, rows] = part[:, :, left : left + width]
     resized: Tensor = tvf.resize(columns, [size[0], width], antialias=True)
     return resized[:, top : top + height]

@@ -8,21 +8,32 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from segdistill.data import ScanReport, SegmentationDataset, contact_sheet, divided, evenly, scan
+from segdistill.data import (
+    ChannelStatistics,
+    ScanReport,
+    SegmentationDataset,
+    channel_statistics,
+    contact_sheet,
+    divided,
+    evenly,
+    scan,
+)
 from segdistill.experiment.checkup import Checkup, Shapes
-from segdistill.experiment.datasets import build_datasets, unlabelled_source
+from segdistill.experiment.datasets import build_dataset, build_datasets, unlabelled_source
+from segdistill.experiment.feeding import judge_feeding
 from segdistill.experiment.given import recipe_with
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.silence import silent_terms
 from segdistill.experiment.verdicts import Finding, judge_labels, judge_sizes, judge_twins
 from segdistill.networks import Teacher
 from segdistill.recipe import Recipe
-from segdistill.types import IGNORE_INDEX, SegOutput
+from segdistill.types import AS_IT_IS, IGNORE_INDEX, SegOutput
 from segdistill.util import ArgumentError, RecipeError, as_path, verb
 
 Advance = Callable[[str, int, int], None]
 
 NUM_SAMPLED = 64  # training images that every run looks at before it starts
+NUM_MEASURED = 16  # whose channels are looked at
 OWN_CLASSES = ("folder",)  # data sets whose class list is the user's
 OF_ALL = ("absent-class", "two-values", "unlabelled-split")  # what a sample of a split cannot prove
 
@@ -37,6 +48,7 @@ def check(
     *,
     overrides: Sequence[str] = (),
     pictures: str | Path | None = None,
+    stats: bool = False,
     advance: Advance | None = None,
 ) -> Checkup:
     """Find what is wrong before a run: read every file of every split, build the networks, run one small step.
@@ -48,6 +60,7 @@ def check(
         overrides: ``["data.root=FOLDER"]``, on the recipe.
         pictures: A PNG or JPEG file to draw a contact sheet to: samples with their masks laid over, first those with
             a fault or without a label, then one for each class, the rarest first.
+        stats: Also measure mean and standard deviation of the channels of the training images.
         advance: Called with split, files done and files in all.
 
     Returns:
@@ -64,6 +77,7 @@ def check(
     recipe = recipe_with(recipe, overrides, student, teacher)
     sheet = None if pictures is None else _picture_file(pictures)
     names, splits, findings = _scan_splits(recipe, advance, sheet)
+    measured = _statistics(recipe, advance) if stats and splits else None
     shapes: list[Shapes] = []
     weights = activations = 0
     try:
@@ -71,12 +85,12 @@ def check(
         step = _step(built, recipe, torch.device("cpu"))
         shapes, activations = step.shapes, step.activation_bytes
         weights = _weight_bytes(built)
-        findings += _silent(built, recipe, step)
+        findings += _silent(built, recipe, step) + _feeding(built)
     except (ValueError, OSError, RuntimeError) as error:
         if str(error) not in map(str, findings):
             findings.append(Finding("recipe", str(error), ""))
     findings.sort(key=lambda finding: not finding.fatal)
-    return Checkup(names, splits, findings, shapes, weights, activations)
+    return Checkup(names, splits, findings, shapes, weights, activations, measured)
 
 
 def refuse_faults(recipe: Recipe, built: Built, device: torch.device) -> None:
@@ -154,7 +168,7 @@ class _Step(NamedTuple):
 
 
 def _step(built: Built, recipe: Recipe, device: torch.device) -> _Step:
-    image = torch.rand(1, 3, *recipe.data.crop_size, device=device)
+    image = torch.rand(1, recipe.data.channels, *recipe.data.crop_size, device=device)
     labels = torch.full((1, *recipe.data.crop_size), IGNORE_INDEX, device=device)
     labels[..., 0] = 0
     kept: dict[int, int] = {}
@@ -211,6 +225,32 @@ def _scan_one(dataset: SegmentationDataset, num_workers: int, advance: Advance |
             advance(dataset.split, done, total)
 
     return scan(dataset, num_workers=num_workers, progress=progress, fingerprints=True)
+
+
+def _feeding(built: Built) -> list[Finding]:
+    """What a few training images say about how student and teacher are fed."""
+    try:
+        few = channel_statistics(evenly(divided(built.train_set)[0], NUM_MEASURED))
+    except ArgumentError:  # no sample can be read, which has been said
+        return []
+    known = {"model": built.distiller.network.preprocessing}
+    if built.teacher is not None:
+        known["teacher"] = built.teacher.network.preprocessing
+    return [
+        finding
+        for key, preprocessing in known.items()
+        if preprocessing != AS_IT_IS  # a module of the user's own does it itself
+        for finding in judge_feeding(few, preprocessing, key)
+    ]
+
+
+def _statistics(recipe: Recipe, advance: Advance | None) -> ChannelStatistics:
+    def progress(done: int, total: int) -> None:
+        if advance is not None:
+            advance(f"{recipe.data.train_split}, channels", done, total)
+
+    dataset = build_dataset(recipe.data, recipe.data.train_split)
+    return channel_statistics(dataset, num_workers=recipe.data.num_workers, progress=progress)
 
 
 def _weight_bytes(built: Built) -> int:

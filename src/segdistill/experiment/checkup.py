@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from segdistill.data import ScanReport
+from segdistill.data import ChannelStatistics, ScanReport
 from segdistill.experiment.verdicts import Finding
 
 
@@ -31,6 +31,7 @@ class Checkup(NamedTuple):
         shapes: Of everything that is compared, for one crop.
         weight_bytes: Trained weights, their gradients and optimizer state.
         activation_bytes: What one micro-batch keeps for the backward pass, in float32.
+        statistics: Of the channels of the training images, if they were asked for.
     """
 
     class_names: Sequence[str]
@@ -39,6 +40,7 @@ class Checkup(NamedTuple):
     shapes: list[Shapes]
     weight_bytes: int
     activation_bytes: int
+    statistics: ChannelStatistics | None = None
 
     @property
     def problems(self) -> list[str]:
@@ -89,4 +91,5 @@ class Checkup(NamedTuple):
             "shapes": [row._asdict() for row in self.shapes],
             "weight_bytes": self.weight_bytes,
             "activation_bytes": self.activation_bytes,
+            "statistics": None if self.statistics is None else self.statistics._asdict(),
         }

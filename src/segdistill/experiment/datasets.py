@@ -53,7 +53,7 @@ def unlabelled_source(data: DataConfig, split: str = "train", classes: Sequence[
     assert data.unlabelled is not None
     folder = Path(data.root or "") / str(data.options.get("images", "images"))
     images = folder if data.dataset == "folder" and folder.is_dir() else None
-    return Source("images", {}, Images(data.unlabelled, split, classes=classes, images=images))
+    return Source("images", {}, _with_channels(Images(data.unlabelled, split, classes=classes, images=images), data))
 
 
 def _build_source(data: DataConfig, split: str, *, paper: bool) -> Source:
@@ -72,9 +72,18 @@ def _build_source(data: DataConfig, split: str, *, paper: bool) -> Source:
         )
     try:
         with about(keys_of("data.options", options)):
-            return Source(data.dataset, options, kind(data.root, split, **options))
+            dataset = kind(data.root, split, **options)
     except TypeError as error:  # an option of another type than the data set expects
         raise RecipeError(f"`data.options` must fit the data set {data.dataset!r}; got {options} ({error}).") from None
+    return Source(data.dataset, options, _with_channels(dataset, data))
+
+
+def _with_channels(dataset: SegmentationDataset, data: DataConfig) -> SegmentationDataset:
+    """Let a data set read as many channels as the recipe says."""
+    if data.channels != 3 and not dataset.samples:
+        raise RecipeError(f"`data.channels` must be 3 for the data set {data.dataset!r}; got {data.channels}.")
+    dataset.channels = data.channels
+    return dataset
 
 
 def _refuse_shared_groups(sets: Sequence[SegmentationDataset]) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from segdistill import store
+from segdistill.data import preview
 from segdistill.engine import Protocol, Segment, class_scores, to_device
 from segdistill.labels import ignored_color
 from segdistill.store import Gallery, ImageScore
@@ -44,9 +45,10 @@ def write_gallery(
     for index, cpu_batch in enumerate(loader):
         batch = to_device(cpu_batch, device)
         size = batch.target.shape[-2:]
-        pixels = F.interpolate(batch.image, size, mode="bilinear", antialias=True).clamp(0, 1)
+        shown = preview(cpu_batch.image[0])[None].float()
+        pixels = F.interpolate(shown, size, mode="bilinear", antialias=True).clamp(0, 255).round()
         pictures = {
-            "image": (pixels[0].permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy(),
+            "image": pixels[0].permute(1, 2, 0).to(torch.uint8).numpy(),
             "truth": colored(batch.target[0], colors),
         }
         for name, segment in segments.items():

@@ -15,8 +15,9 @@ from segdistill.experiment.keys import about, keys_of, keys_of_terms
 from segdistill.experiment.networks import build_distiller, build_student, build_teacher
 from segdistill.experiment.suiting import Suited, suit_terms
 from segdistill.labels import LabelTable
-from segdistill.networks import Teacher
+from segdistill.networks import Network, Teacher
 from segdistill.recipe import ModelConfig, Recipe, TeacherConfig
+from segdistill.util import RecipeError
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,9 @@ def build(recipe: Recipe, student: nn.Module | None = None, teacher: Teacher | N
         keys = keys_of("teacher", TeacherConfig.model_fields) | {"path": "teacher.weights"}
         with about(keys, otherwise="teacher.weights"):
             teacher = build_teacher(recipe.teacher, labels, precision=recipe.train.precision)
+    _refuse_other_channels("model", network, recipe)
+    if teacher is not None:
+        _refuse_other_channels("teacher", teacher.network, recipe)
     with about({"features": "model.features"} | keys_of_terms(recipe.terms)):
         suited = suit_terms(recipe, teacher)
         distiller = build_distiller(recipe, network, teacher, suited.options)
@@ -82,3 +86,20 @@ def build(recipe: Recipe, student: nn.Module | None = None, teacher: Teacher | N
     if recipe.data.unlabelled is not None:
         train_set = together(train_set, open_source(unlabelled_source(recipe.data), recipe.data))
     return Built(labels, train_set, val_set, test_set, distiller, teacher, optimizers, suited)
+
+
+def _refuse_other_channels(key: str, network: Network, recipe: Recipe) -> None:
+    """Refuse a network that is fed other channels than the images have."""
+    wanted, found = recipe.data.channels, len(network.preprocessing.mean)
+    if found == wanted:
+        return
+    remedy = f"Read images of {found} channels: `data.channels={found}`."
+    if key == "model" and network.spec is not None:
+        remedy = (
+            f"Give `{key}.options.mean` and `{key}.options.std` {wanted} number{'s'[: wanted > 1]} each: "
+            "`segdistill check RECIPE --stats` measures them."
+        )
+    raise RecipeError(
+        f"`{key}` must take images of {wanted} channel{'s'[: wanted > 1]}, as `data.channels` says; "
+        f"its mean and standard deviation are of {found}. {remedy}"
+    )

@@ -58,8 +58,10 @@ def suit_terms(recipe: Recipe, teacher: Teacher | None) -> Suited:
 def _sizes(teacher: Teacher, crop_size: tuple[int, int]) -> dict[str, tuple[int, int]]:
     """Height and width of the teacher's maps of a crop, by layer."""
     parameter = next(teacher.parameters(), None)
+    channels = len(teacher.network.preprocessing.mean)
+    image = torch.zeros(1, channels, *crop_size, device=None if parameter is None else parameter.device)
     with eager(), torch.no_grad():
-        output = teacher(torch.zeros(1, 3, *crop_size, device=None if parameter is None else parameter.device))
+        output = teacher(image)
     maps = {"logits": output.logits, "aux_logits": output.aux_logits, **output.features}
     return {name: (x.shape[-2], x.shape[-1]) for name, x in maps.items() if x is not None}
 

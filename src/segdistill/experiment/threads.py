@@ -64,7 +64,7 @@ def work_per_layer(recipe: Recipe, built: Built) -> float:
     Losses are left out: their layers are as large as the largest.
     """
     networks = [built.distiller.network, *([] if built.teacher is None else [built.teacher])]
-    image = torch.zeros(1, 3, *recipe.data.crop_size)
+    image = torch.zeros(1, recipe.data.channels, *recipe.data.crop_size)
     modes = {module: module.training for module in built.distiller.modules()}
     built.distiller.eval()
     flops = 0.0

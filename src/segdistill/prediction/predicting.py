@@ -145,7 +145,7 @@ def predict(
         tell()
 
     tell()
-    for batch in _batches(found.images, batch_size, max_pixels, failed):
+    for batch in _batches(found.images, batch_size, max_pixels, predictor.channels, failed):
         do(batch)
     for number, path in enumerate(found.images):
         if is_video(path):
@@ -164,7 +164,7 @@ def predict(
 
 
 def _batches(
-    images: Sequence[Path], batch_size: int, max_pixels: int | None, failed: dict[int, str]
+    images: Sequence[Path], batch_size: int, max_pixels: int | None, channels: int, failed: dict[int, str]
 ) -> Iterator[list[Read]]:
     """Images of one size together, as many as are wanted; what cannot be read is noted."""
     order = [number for number, path in enumerate(images) if not is_video(path)]
@@ -173,7 +173,7 @@ def _batches(
     batch: list[Read] = []
     for number in order:
         try:
-            pixels = pixels_of(images[number], max_pixels)
+            pixels = pixels_of(images[number], max_pixels, channels=channels)
         except Exception as error:  # decoders of damaged files raise anything
             failed[number] = _reason(error)
             continue

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from segdistill.data import resize_image
+from segdistill.data import preview, resize_image
 from segdistill.engine import Protocol, as_unit, class_scores
 from segdistill.labels import LabelTable
 from segdistill.networks import Network
@@ -61,6 +61,11 @@ class Predictor:
         return self.labels.colors
 
     @property
+    def channels(self) -> int:
+        """How many channels an image has; three are red, green and blue."""
+        return len(self.network.preprocessing.mean)
+
+    @property
     def device(self) -> torch.device:
         """Where the network is."""
         return self.network.feed.mean.device
@@ -74,7 +79,7 @@ class Predictor:
         """Segment one image.
 
         Args:
-            image: A path, a PIL image, an array (H, W, 3) or a tensor (3, H, W), uint8 or float in [0, 1].
+            image: A path, a PIL image, an array (H, W, C) or a tensor (C, H, W), uint8 or float in [0, 1].
             protocol: Scales, flip and window.
 
         Returns:
@@ -83,12 +88,12 @@ class Predictor:
         Raises:
             ImageError, DataError: If it is not an image.
         """
-        bands = self.bands([pixels_of(image)], protocol)
+        bands = self.bands([self._pixels(image)], protocol)
         return torch.cat([band.argmax(1)[0].to("cpu", torch.uint8) for band in bands])
 
     def probabilities(self, image: ImageLike, protocol: Protocol = Protocol()) -> Tensor:
         """How likely each class is at each pixel: (K, H, W), float32, on the CPU; arguments as for a mask."""
-        bands = self.bands([pixels_of(image)], protocol)
+        bands = self.bands([self._pixels(image)], protocol)
         return torch.cat([as_probabilities(band, protocol)[0].cpu() for band in bands], 1)
 
     def bands(self, images: Sequence[Tensor], protocol: Protocol) -> Iterator[Tensor]:
@@ -118,13 +123,16 @@ class Predictor:
 
     def overlay(self, image: ImageLike, mask: Tensor, opacity: float = 0.5) -> Image.Image:
         """The image with the classes' colours laid over it."""
-        pixels, colors = pixels_of(image), torch.tensor(self.colors, dtype=torch.float32)
+        pixels, colors = preview(self._pixels(image)), torch.tensor(self.colors, dtype=torch.float32)
         mixed = torch.empty(*mask.shape, 3, dtype=torch.uint8)
         for top in range(0, len(mask), 256):  # so that a very large image needs no floats of its size
             rows = slice(top, top + 256)
-            here = as_unit(pixels[:, rows], torch.device("cpu")).permute(1, 2, 0) * 255
+            here = pixels[:, rows].permute(1, 2, 0).float()
             mixed[rows] = ((1 - opacity) * here + opacity * colors[mask[rows].long()]).round().to(torch.uint8)
         return Image.fromarray(mixed.numpy())
+
+    def _pixels(self, image: ImageLike) -> Tensor:
+        return pixels_of(image, channels=self.channels)
 
     def __repr__(self) -> str:
         about = [

@@ -64,10 +64,12 @@ def predict_video(
 
     Raises:
         UnavailableError: If PyAV is not installed.
-        ArgumentError: If the output is a file.
+        ArgumentError: If the output is a file, or the network takes other channels than a video has.
     """
     if outputs.is_file:
         raise ArgumentError("needs a folder as --out: a video has a mask for each frame.")
+    if predictor.channels != 3:
+        raise ArgumentError(f"must be of {predictor.channels} channels for this network; a video has red, green, blue.")
     clip = open_video(video)
     single = outputs._replace(overlays=False)
     overlay: VideoWriter | None = None

@@ -29,6 +29,7 @@ class DataConfig(_Closed):
         val_split: Split that is scored during training and chooses the best weights; null for none.
         test_split: Split that is scored once at the end, with the best weights; null for none.
         options: Further arguments of the data set, for example ``classes`` of a ``folder``.
+        channels: Of an image: 3 for red, green and blue; another number reads that many from files that have them.
         unlabelled: Folder, pattern or list (``.txt``) of images without labels, added to the training set.
         cache: Folder that `segdistill prepare` wrote, read instead of the image files; null for none.
         image_scale: Images are resized by this factor when read; labels of val and test are not.
@@ -46,6 +47,7 @@ class DataConfig(_Closed):
     val_split: str | None = "val"
     test_split: str | None = None
     options: Mapping = {}
+    channels: Count = 3
     unlabelled: str | None = None
     cache: str | None = None
     image_scale: Positive = 1.0

@@ -1,9 +1,9 @@
 """A prepared cache: every sample decoded once and stored raw, so that a crop reads only the rows it needs.
 
-``folder/<data set>-<split>/`` holds ``index.json``, and ``000000.image.npy`` (H, W, 3) and ``000000.mask.npy`` (H, W)
-of every sample, uint8, at native size; masks hold train ids. The index says what the samples were made of: data set,
-options, split, class table, and name, size and time of every file. It is compared, never followed: the names of the
-stored files come from positions.
+``folder/<data set>-<split>/`` holds ``index.json``, and ``000000.image.npy`` (H, W, C) and ``000000.mask.npy`` (H, W)
+of every sample, uint8, at native size; images of 16 bits are uint16, masks hold train ids. The index says what the
+samples were made of: data set, options, split, class table, and name, size and time of every file. It is compared,
+never followed: the names of the stored files come from positions.
 """
 
 import hashlib
@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torchvision import tv_tensors
 
 from segdistill.data.base import SegmentationDataset
-from segdistill.data.pictures import ByteMap
 from segdistill.util import ArgumentError, DataError
 
 INDEX: Final = "index.json"
@@ -66,7 +66,7 @@ class Prepared(SegmentationDataset):
         super().__init__(
             dataset.root, dataset.split, labels=dataset.labels, samples=dataset.samples, unpaired=dataset.unpaired
         )
-        self.groups = dataset.groups
+        self.groups, self.channels = dataset.groups, dataset.channels
         self.source, self.folder = dataset, Path(folder) / source.title
         self._faulty = _checked_faults(self.folder, describe(source), dataset)
 
@@ -75,10 +75,11 @@ class Prepared(SegmentationDataset):
         if index in self._faulty:
             return self.source.load(index)
         image_path, mask_path = stored_files(self.folder, index)
-        image, mask = _map(image_path), _map(mask_path)
-        if image.ndim != 3 or image.shape[2] != 3 or mask.shape != image.shape[:2] or not image.size:
+        image, mask = _map(image_path, np.uint8, np.uint16), _map(mask_path, np.uint8)
+        if image.ndim != 3 or image.shape[2] != self.channels or mask.shape != image.shape[:2] or not image.size:
             raise DataError(image_path, f"and its mask do not fit, with shapes {image.shape} and {mask.shape}", _AGAIN)
-        return tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1)), tv_tensors.Mask(torch.from_numpy(mask))
+        pixels = torch.from_numpy(image if image.dtype == np.uint8 else image.astype(np.float32) / 65535)
+        return tv_tensors.Image(pixels.permute(2, 0, 1)), tv_tensors.Mask(torch.from_numpy(mask))
 
 
 def describe(source: Source) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def describe(source: Source) -> dict[str, Any]:
     described = {
         "format": FORMAT,
         "dataset": source.name,
-        "options": source.options,
+        "options": source.options if dataset.channels == 3 else {**source.options, "channels": dataset.channels},
         "split": dataset.split,
         "classes": hashlib.sha256(classes.encode()).hexdigest(),
         "samples": [[_stamp(path, dataset.root) for path in sample] for sample in dataset.samples],
@@ -168,12 +169,14 @@ def stored(folder: Path) -> set[int]:
     return {int(number) for number in images if number.isdecimal() and f"{number}.mask.npy" in names}
 
 
-def _map(path: Path) -> ByteMap:
+def _map(path: Path, *types: type[np.generic]) -> NDArray[Any]:
     try:
         # Copy on write: torch warns of arrays that it could not write to, and no file is ever changed.
         values = np.lib.format.open_memmap(path, mode="c")
     except Exception as error:  # whatever the parser of a damaged header raises
         raise DataError(path, f"cannot be read ({error})", _AGAIN) from None
-    if values.dtype != np.uint8:
-        raise DataError(path, f"must hold bytes; it holds {values.dtype}", _AGAIN)
+    if values.dtype not in types:
+        raise DataError(
+            path, f"must hold {' or '.join(kind.__name__ for kind in types)}; it holds {values.dtype}", _AGAIN
+        )
     return values.view(np.ndarray)

@@ -12,6 +12,7 @@ import numpy as np
 
 from segdistill.data.base import SegmentationDataset
 from segdistill.data.cache.read import INDEX, Source, describe, read_index, stored, stored_files
+from segdistill.data.headers import depth_of
 from segdistill.data.pictures import size_of
 from segdistill.data.scan import Fault
 from segdistill.util import DataError, lock, write_atomic
@@ -46,7 +47,7 @@ def prepare(
         if not mine:
             raise DataError(folder, "is being prepared by another process", "Wait until it is done.")
         plans = [_plan(source, folder) for source in sources]
-        needed = sum(_stored_bytes(plan.source.dataset, index) for plan in plans for index in plan.missing)
+        needed = sum(map(_missing_bytes, plans))
         free = shutil.disk_usage(folder).free
         if announce is not None:
             announce(needed, free)
@@ -114,17 +115,31 @@ def _store(dataset: SegmentationDataset, index: int, folder: Path) -> Fault | No
         image, mask = dataset.load(index)
     except DataError as error:
         return Fault.of(error)
-    for path, values in zip(stored_files(folder, index), (image.permute(1, 2, 0), mask), strict=True):
+    pixels = image.permute(1, 2, 0).numpy()
+    if pixels.dtype != np.uint8:  # as the file had it: 65535 times a number that was divided by it
+        pixels = (pixels * 65535).round().astype(np.uint16)
+    for path, values in zip(stored_files(folder, index), (pixels, mask.numpy()), strict=True):
         content = io.BytesIO()
-        np.lib.format.write_array(content, np.ascontiguousarray(values.numpy()), allow_pickle=False)
+        np.lib.format.write_array(content, np.ascontiguousarray(values), allow_pickle=False)
         write_atomic(path, content.getvalue())
     return None
 
 
-def _stored_bytes(dataset: SegmentationDataset, index: int) -> int:
-    """Disk space of a stored sample, from the header of its image; 0 if that cannot be read."""
-    height, width = size_of(dataset.path(index))
-    return 4 * height * width + 2 * 4096 if height else 0  # two headers and two last blocks
+def _missing_bytes(plan: _Plan) -> int:
+    """Disk space of the samples to store, from the headers of their images; those that cannot be read need none.
+
+    The first image says how many bits a channel has.
+    """
+    if not plan.missing:
+        return 0
+    dataset = plan.source.dataset
+    try:
+        bits = depth_of(dataset.path(plan.missing[0]).read_bytes())[0]
+    except OSError:
+        bits = 8
+    a_pixel = dataset.channels * (2 if bits > 8 else 1) + 1
+    sizes = [size_of(dataset.path(index)) for index in plan.missing]
+    return sum(a_pixel * height * width + 2 * 4096 for height, width in sizes if height)  # two headers and last blocks
 
 
 def _encode(index: dict[str, Any]) -> bytes:

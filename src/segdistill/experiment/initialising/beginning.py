@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from segdistill.data import DATASETS
+from segdistill.experiment.initialising.depth import find_depth
 from segdistill.experiment.initialising.ids import Values, propose, read_values
 from segdistill.experiment.initialising.layouts import LAYOUTS, Layout, find_layout
 from segdistill.experiment.initialising.measures import FEWEST, MOST, PASSES, measure, workers
@@ -115,10 +116,12 @@ def _draft(tree: Tree) -> tuple[Layout, Draft, dict[str, str], list[str]]:
     measures = measure(images, len(layout.samples[TRAIN]))
     if "shares" in options:
         reasons["shares"] = "proposal: no split is said; images are drawn by name. Or write lists train.txt and val.txt"
+    train = [image for image, _ in layout.samples[TRAIN]]
+    depth = find_depth(train, DATASETS[layout.dataset](tree.root, layout.splits[TRAIN], **options), workers())
     how = f"{PASSES} passes over {len(layout.samples[TRAIN])} training images, at least {FEWEST:,} and at most {MOST:,}"
     draft = Draft(
         f"segdistill init {tree.root}", layout.dataset, str(tree.root), split_keys(layout), options, reasons,
-        [*rivals(layout), *groups(layout, options)], unlabelled_and_scale(left, measures), measures, how,
+        [*rivals(layout), *groups(layout, options)], unlabelled_and_scale(left, measures), measures, how, depth,
     )  # fmt: skip
     found = {
         "folder": f"{tree.root}: {layout.said} (data set `{layout.dataset}`)",
@@ -128,6 +131,8 @@ def _draft(tree: Tree) -> tuple[Layout, Draft, dict[str, str], list[str]]:
         "training": f"crops of {measures.crop[0]} x {measures.crop[1]}, {measures.batch} a step, {measures.steps:,} "
         f"steps: {how}",
     }
+    if depth is not None:
+        found["channels"] = f"{depth.channels} of {depth.bits} bits, all read; mean and deviation are measured"
     if layout.unused:
         settle.append(f"further pairs are left out: {shorten(layout.unused, 3)}; put all into one pair of folders")
     if layout.also:

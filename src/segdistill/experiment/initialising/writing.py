@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from segdistill.experiment.initialising.depth import Depth
 from segdistill.experiment.initialising.measures import Measures
 
 _PLAIN: Final = re.compile(r"[A-Za-z_./][A-Za-z0-9_ ./+()-]*(?<! )")
@@ -29,6 +30,7 @@ class Draft(NamedTuple):
         data_asides: Likewise keys of ``data``.
         measures: Numbers.
         steps_said: How the number of steps came about.
+        depth: Of images that have more than 8 bits or three channels.
     """
 
     command: str
@@ -41,6 +43,7 @@ class Draft(NamedTuple):
     data_asides: list[tuple[str, str]]
     measures: Measures
     steps_said: str
+    depth: Depth | None = None
 
 
 def student(draft: Draft) -> str:
@@ -65,6 +68,7 @@ def student(draft: Draft) -> str:
     for line, reason in draft.asides:
         lines += [f"    # proposal: {line}", *_comment(reason, "    ")]
     lines += [
+        *([] if draft.depth is None else [f"  channels: {draft.depth.channels}  # of {draft.depth.bits} bits"]),
         *_comment(f"proposal: the median image is {_by(measures.size)}", "  "),
         f"  crop_size: [{measures.crop[0]}, {measures.crop[1]}]",
         f"  batch_size: {measures.batch}",
@@ -76,6 +80,7 @@ def student(draft: Draft) -> str:
         "model:",
         "  name: deeplabv3_mobilenetv2",
         "  pretrained: true  # ImageNet weights, fetched by timm; or a safetensors file; false: from nothing",
+        *_feeding(draft.depth),
         "optim: {lr: 0.01}",
         "train:",
         *_comment(f"proposal: {draft.steps_said}", "  "),
@@ -117,6 +122,19 @@ def scalar(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{scalar(key)}: {scalar(part)}' for key, part in value.items())}}}"
     return repr(value)
+
+
+def _feeding(depth: Depth | None) -> list[str]:
+    """How the network is fed, where ImageNet's mean says nothing about the images."""
+    if depth is None:
+        return []
+    mean, std = ([float(f"{number:.4g}") for number in numbers] for numbers in depth.statistics[:2])
+    return [
+        "  options:",
+        *_comment(f"measured on {depth.statistics.num_images} training images; check --stats measures all", "    "),
+        f"    mean: {mean}",
+        f"    std: {std}",
+    ]
 
 
 def _entry(key: str, value: Any, indent: str) -> list[str]:
