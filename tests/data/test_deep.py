@@ -22,7 +22,7 @@ from segdistill.data import (
 from segdistill.data.deep import deep_samples
 from segdistill.data.headers import depth_of
 from segdistill.data.limits import PIXELS_SWITCH
-from segdistill.data.pictures import channels_of
+from segdistill.data.pictures import channels_of, size_of
 from segdistill.util import DataError, UnavailableError
 
 RNG = np.random.default_rng(0)
@@ -163,6 +163,7 @@ def test_what_a_header_says(tmp_path):
     write_tiff(tmp_path / "a.tif", 9, 16)
     assert channels_of(tmp_path / "a.tif") == (9, 16)
     assert depth_of((tmp_path / "a.tif").read_bytes()) == (16, 9, 6)
+    assert size_of(tmp_path / "a.tif") == (2, 3)
     Image.new("RGBA", (2, 2)).save(tmp_path / "b.png")
     assert channels_of(tmp_path / "b.png") == (3, 8)
 

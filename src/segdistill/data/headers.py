@@ -20,6 +20,7 @@ _SIGNATURES: Final = (
     (b"version https://git-lfs", "Git LFS pointer"),
 )
 _TIFF: Final = (b"II*\x00", b"MM\x00*")
+_WIDTH, _HEIGHT = 256, 257
 _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA = 258, 262, 277, 338  # tags of TIFF
 _COLORS: Final = {2: 3, 5: 4, 6: 3, 8: 3}  # channels of RGB, CMYK, YCbCr and Lab; grey and palettes have one
 
@@ -52,10 +53,7 @@ def depth_of(content: bytes) -> tuple[int, int, int]:
     if content[:4] not in _TIFF:
         return 8, 3, 0
     try:
-        tags = ImageFileDirectory_v2(content[:8])
-        stream = io.BytesIO(content)
-        stream.seek(tags.next)
-        tags.load(stream)
+        tags = _directory(content)
         samples = int(tags.get(_SAMPLES, 1))
         bits = max(map(int, tags.get(_BITS, (1,))))
         alphas = sum(int(kind) in (1, 2) for kind in tags.get(_EXTRA, ()))
@@ -63,3 +61,23 @@ def depth_of(content: bytes) -> tuple[int, int, int]:
     except Exception:  # whatever a damaged directory raises; decoding says what is wrong
         return 8, 3, 0
     return bits, samples, max(0, samples - colors - min(alphas, 1))
+
+
+def tiff_size(content: bytes) -> tuple[int, int]:
+    """Height and width of a TIFF, of those too that Pillow does not know; (0, 0) for any other file."""
+    if content[:4] not in _TIFF:
+        return 0, 0
+    try:
+        tags = _directory(content)
+        return int(tags[_HEIGHT]), int(tags[_WIDTH])
+    except Exception:  # as above
+        return 0, 0
+
+
+def _directory(content: bytes) -> ImageFileDirectory_v2:
+    """The first directory of a TIFF."""
+    tags = ImageFileDirectory_v2(content[:8])
+    stream = io.BytesIO(content)
+    stream.seek(tags.next)
+    tags.load(stream)
+    return tags

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision import tv_tensors
 
 from segdistill.data.deep import deep_samples
-from segdistill.data.headers import depth_of, format_of
+from segdistill.data.headers import depth_of, format_of, tiff_size
 from segdistill.data.limits import refuse_large
 from segdistill.labels import LARGEST_ID
 from segdistill.util import DataError, shorten
@@ -160,8 +160,10 @@ def read_colors(path: Path | str) -> ByteMap:
 def size_of(path: Path | str) -> tuple[int, int]:
     """Height and width by the header of a picture, as stored; nothing is decoded. (0, 0) if it cannot be read."""
     try:
-        with _open(path, IMAGE_FORMATS) as picture:
+        with open_header(path) as picture:
             return picture.height, picture.width
+    except UnidentifiedImageError:
+        return tiff_size(Path(path).read_bytes())
     except (OSError, SyntaxError, ValueError):
         return 0, 0
 
@@ -175,7 +177,7 @@ def channels_of(path: Path | str) -> tuple[int, int]:
 def tiff_tags(path: Path | str, wanted: Iterable[int]) -> dict[int, Any]:
     """Tags of a TIFF file by number, of those that are wanted; none if it is another file or cannot be read."""
     try:
-        with _open(path, ("TIFF",)) as picture:
+        with open_header(path, ("TIFF",)) as picture:
             held = getattr(picture, "tag_v2", {})
             return {tag: held[tag] for tag in wanted if tag in held}
     except (OSError, SyntaxError, ValueError):
@@ -185,7 +187,7 @@ def tiff_tags(path: Path | str, wanted: Iterable[int]) -> dict[int, Any]:
 _UNGUARDED = threading.Lock()
 
 
-def _open(source: Path | str | io.BytesIO, formats: tuple[str, ...]) -> Image.Image:
+def open_header(source: Path | str | io.BytesIO, formats: tuple[str, ...] = IMAGE_FORMATS) -> Image.Image:
     """Read the header of a picture of any size; who decodes it looks at the size first."""
     with _UNGUARDED:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -212,7 +214,7 @@ def _decode(
 ) -> Image.Image:
     """Fully decode a picture; every way to fail becomes a ``DataError``."""
     try:
-        picture = _open(io.BytesIO(content), formats)
+        picture = open_header(io.BytesIO(content), formats)
         refuse_large(path, picture.width, picture.height, kind, max_pixels)
         picture.load()
         return picture

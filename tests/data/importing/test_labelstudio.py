@@ -91,6 +91,22 @@ class TestImport:
         np.testing.assert_array_equal(mask_of(tmp_path / "out", "images/b"), expected)
         assert scan(Folder(tmp_path / "out", "train")).faults == []
 
+    def test_the_short_form_is_read_alike(self, tmp_path):
+        """JSON-MIN: strokes by the name of their control, their values beside the size."""
+        box = result("rectanglelabels", {"x": 1, "y": 1, "width": 5, "height": 5}, "road")
+        export = write_tasks(tmp_path / "export", brush(ROAD, "road"), polygon(SKY, "sky"), box)
+        short = []
+        for task in json.loads((export / "project.json").read_text()):
+            done = task["annotations"][1]["result"]
+            flat = [{**area["value"], "original_width": 60, "original_height": 40} for area in done]
+            controls = {"brush": flat[:1], "outline": flat[1:2], "box": flat[2:], "annotator": 1, "lead_time": 0.5}
+            short.append({"image": task["data"]["image"], "id": task["id"], **controls})
+        (export / "project.json").write_text(json.dumps(short))
+        done = import_data(export, tmp_path / "out")
+        assert (done.format, done.classes, done.lost) == ("label_studio", {0: "road", 1: "sky"}, {"bbox": 2})
+        expected = np.where(block(ROAD), 0, np.where(block(SKY), 1, 255))
+        np.testing.assert_array_equal(mask_of(tmp_path / "out", "images/b"), expected)
+
     def test_an_ellipse_is_turned(self, tmp_path):
         shape = {"x": 50, "y": 50, "radiusX": 25, "radiusY": 5, "rotation": 90}
         write_tasks(tmp_path / "export", result("ellipselabels", shape, "pond"), names=["a.png"])

@@ -1,4 +1,7 @@
-"""Label Studio's own export, "JSON": tasks with strokes of a brush and polygons. Datumaro does not read it."""
+"""Label Studio's own exports, "JSON" and "JSON-MIN": tasks with strokes of a brush and outlines.
+
+Datumaro does not read them. JSON-MIN has what the first annotator said, by the name of the control that took it down.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +27,8 @@ def find_tasks(source: Path) -> Path | None:
     for path in sorted(source.glob("*.json")):
         with path.open("rb") as file:
             start = file.read(4096).lstrip()
-        if start.startswith(b"[") and b'"annotations"' in start and b'"id"' in start:
+        marks = (b'"annotations"', b'labels"', b'"rle"')  # the last two of JSON-MIN
+        if start.startswith(b"[") and b'"id"' in start and any(mark in start for mark in marks):
             return path
     return None
 
@@ -119,7 +123,19 @@ def _tasks(path: Path) -> Iterator[dict[str, Any]]:
         for task in json_stream.load(file):
             plain = json_stream.to_standard_types(task)
             if isinstance(plain, dict):
-                yield plain
+                yield plain if "annotations" in plain else _unfolded(plain)
+
+
+def _unfolded(task: dict[str, Any]) -> dict[str, Any]:
+    """A task of JSON-MIN as JSON has it."""
+    results = [
+        {**area, "type": next((key for key in area if key.endswith("labels")), name), "value": area}
+        for name, areas in task.items()
+        for area in (areas if isinstance(areas, list) else ())
+        if isinstance(area, dict)
+    ]
+    data = {name: value for name, value in task.items() if isinstance(value, str)}
+    return {"id": task.get("id", ""), "data": data, "annotations": [{"result": results}]}
 
 
 def _done(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from segdistill.data.importing.rasters import Mask, Unfit
-from segdistill.data.pictures import IMAGE_FORMATS, IMAGE_SUFFIXES
+from segdistill.data.limits import PIXELS_SWITCH, refuse_large
+from segdistill.data.pictures import IMAGE_SUFFIXES, open_header
+from segdistill.util import DataError
 
 _ORIENTATION: Final = 0x0112
 _SUFFIXES: Final = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif"}
@@ -59,11 +61,12 @@ def picture_of(media: Any, source: Path) -> Picture:
             raise Unfit("there is no image")
     try:
         opened = content if isinstance(content, Path) else io.BytesIO(content)
-        with Image.open(opened, formats=IMAGE_FORMATS) as picture:
+        with open_header(opened) as picture:
+            refuse_large(Path("image"), picture.width, picture.height, "export")
             size, orientation = (picture.height, picture.width), int(picture.getexif().get(_ORIENTATION, 1))
             suffix = content.suffix if isinstance(content, Path) else _SUFFIXES[picture.format or ""]
-    except Image.DecompressionBombError:
-        raise Unfit("the image has more pixels than Pillow's limit") from None
+    except DataError:
+        raise Unfit(f"the image has more pixels than are read; {PIXELS_SWITCH}=NUMBER allows more") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, KeyError):
         raise Unfit("the image cannot be read") from None
     return Picture(content, suffix, size, orientation)
