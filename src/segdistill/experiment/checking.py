@@ -77,7 +77,8 @@ def check(
     recipe = recipe_with(recipe, overrides, student, teacher)
     sheet = None if pictures is None else _picture_file(pictures)
     names, splits, findings = _scan_splits(recipe, advance, sheet)
-    measured = _statistics(recipe, advance) if stats and splits else None
+    readable = splits and splits[recipe.data.train_split].image_sizes
+    measured = _statistics(recipe, advance) if stats and readable else None
     shapes: list[Shapes] = []
     weights = activations = 0
     try:
