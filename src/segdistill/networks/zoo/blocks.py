@@ -1,18 +1,37 @@
 """The layers that the heads share."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segdistill.networks.zoo.backbones import Stage
 
-class Head(nn.Module):
-    """What turns the deepest backbone map into the map that the classifier reads.
+
+class Head(nn.Module, ABC):
+    """What turns the maps of a backbone into the map that the classifier reads.
 
     Attributes:
-        out_channels: Width of the map that ``forward`` returns; its size is that of the input.
+        output_stride: Of the backbone's deepest map, as the head was published with; what a network has by default.
+        out_channels: Width of the map that ``forward`` returns.
+        out_stride: Its stride, in image pixels a cell.
     """
 
+    output_stride: ClassVar[int] = 8
     out_channels: int
+    out_stride: int
+
+    @classmethod
+    @abstractmethod
+    def on(cls, stages: Sequence[Stage]) -> "Head":
+        """The head for a backbone of these stages, fine to deep."""
+
+    @abstractmethod
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """From the backbone's maps, fine to deep, to (B, ``out_channels``, h, w)."""
 
 
 class PooledBatchNorm2d(nn.BatchNorm2d):

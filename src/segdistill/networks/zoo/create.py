@@ -1,9 +1,8 @@
 """The networks by name: a head of ours on a backbone of timm."""
 
-import functools
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,23 @@ from torch import nn
 
 from segdistill.networks.arguments import split_feeding
 from segdistill.networks.network import Network
+from segdistill.networks.zoo.backbones import build_backbone
 from segdistill.networks.zoo.blocks import Head
 from segdistill.networks.zoo.deeplabv3 import DeepLabV3Head
-from segdistill.networks.zoo.pretrained import load_backbone
+from segdistill.networks.zoo.lraspp import LRASPPHead
 from segdistill.networks.zoo.pspnet import PSPHead
-from segdistill.networks.zoo.segmenter import STAGES, Segmenter
+from segdistill.networks.zoo.segformer import SegFormerHead
+from segdistill.networks.zoo.segmenter import Segmenter
 from segdistill.types import Preprocessing
-from segdistill.util import ArgumentError, MissingFileError, UnavailableError, WeightsError, nearest
+from segdistill.util import ArgumentError, nearest
 
-HEADS: dict[str, Callable[[int, int], Head]] = {
+HEADS: dict[str, type[Head]] = {
     "deeplabv3": DeepLabV3Head,
+    "lraspp": LRASPPHead,
     "pspnet": PSPHead,
+    "segformer": SegFormerHead,
 }
-"""Heads by name, called with the width of the backbone's last map and the output stride."""
+"""Heads by name."""
 
 _DEEP_STEM = {"stem_type": "deep", "stem_width": 64}
 
@@ -47,6 +50,13 @@ _RECOMMENDED = (
     "resnet101s",
 )
 
+_LIGHT = (
+    "lraspp_mobilenetv3_large",
+    "lraspp_mobilenetv3_small",
+    "segformer_mobilenetv4_conv_small",
+    "segformer_tf_efficientnet_lite0",
+)
+
 _RESERVED = {
     *inspect.signature(timm.create_model).parameters,
     *("features_only", "out_indices", "output_stride", "in_chans", "num_classes"),
@@ -60,7 +70,7 @@ def list_networks() -> list[str]:
         >>> list_networks()[0]
         'deeplabv3_mobilenetv2'
     """
-    return [f"{head}_{backbone}" for head in HEADS for backbone in _RECOMMENDED]
+    return [f"{head}_{backbone}" for head in ("deeplabv3", "pspnet") for backbone in _RECOMMENDED] + list(_LIGHT)
 
 
 def create(
@@ -68,7 +78,7 @@ def create(
     *,
     num_classes: int,
     pretrained: bool | str | Path = False,
-    output_stride: int = 8,
+    output_stride: int | None = None,
     aux: bool | None = None,
     backbone: dict[str, Any] | None = None,
     mean: Sequence[float] | None = None,
@@ -87,11 +97,13 @@ def create(
         num_classes: Channels of the logits.
         pretrained: ImageNet weights of the backbone: True lets timm fetch them, a path is a safetensors
             file with timm's keys, False starts at random.
-        output_stride: Image pixels per cell of the deepest map: 8, 16 or 32.
+        output_stride: Image pixels per cell of the deepest map. None for that of the head as it was published (8 of
+            DeepLabV3 and PSPNet, 16 of LR-ASPP, 32 of SegFormer) where the backbone can be dilated so, else for what
+            the backbone has.
         aux: Auxiliary head on ``layer3``; None means yes for the ResNet family and no for the others.
         backbone: Further keyword arguments of the timm network, for example ``{"pad_type": "same"}``.
         mean: Per channel, of an image in [0, 1], in the order the network takes the channels; None means
-            what the ImageNet weights of timm were trained with.
+            what the ImageNet weights of timm were trained with. As many numbers, so many channels has an image.
         std: Same for the standard deviation.
         bgr: The network takes blue first.
         dropout: False takes all dropout out.
@@ -101,7 +113,7 @@ def create(
 
     Raises:
         ValueError: If a name is unknown (the nearest are listed), an argument is out of range, the
-            backbone cannot do the output stride, or the file of weights does not fit.
+            backbone cannot do the output stride (its own is named), or the file of weights does not fit.
         FileNotFoundError: If the file of weights does not exist.
         RuntimeError: If timm cannot fetch its weights, for example without a network.
 
@@ -112,23 +124,36 @@ def create(
     """
     if not isinstance(num_classes, int) or num_classes < 1:
         raise ArgumentError(f"`num_classes` must be a positive integer; got {num_classes!r}.")
-    if output_stride not in (8, 16, 32):
-        raise ArgumentError(f"`output_stride` must be 8, 16 or 32; got {output_stride!r}.")
+    if output_stride is not None and (not isinstance(output_stride, int) or output_stride < 1):
+        raise ArgumentError(f"`output_stride` must be a positive integer, such as 8, 16 or 32; got {output_stride!r}.")
     if not isinstance(pretrained, (bool, str, Path)):
         raise ArgumentError(f"`pretrained` must be True, False or a path; got {pretrained!r}.")
     head, timm_name, variant = _resolve(name)
     options = _checked_options(backbone)
-    stages = _create_backbone(timm_name, output_stride, {**variant, **options}, pretrained, variant)
-    preprocessing = _preprocessing(stages, mean, std, bgr)
-    info: Any = stages.feature_info
+    if pretrained is True and variant:
+        raise ArgumentError(
+            f"`pretrained` must be False or a path for the deep-stem `{timm_name}s`; got True, but timm has no "
+            f"weights of it. Use pretrained=PATH, or the plain `{timm_name}`."
+        )
+    preprocessing = _preprocessing(timm_name, mean, std, bgr)
+    built = build_backbone(
+        timm_name,
+        output_stride=output_stride,
+        preferred=HEADS[head].output_stride,
+        channels=len(preprocessing.mean),
+        options={**variant, **options},
+        pretrained=pretrained,
+    )
     with_aux = "resne" in timm_name if aux is None else bool(aux)
-    module = Segmenter(stages, HEADS[head](info.channels()[-1], output_stride), num_classes=num_classes, aux=with_aux)
+    if with_aux and len(built.stages) < 2:
+        raise ArgumentError(f"`aux` must be False for `{timm_name}`, which gives one map; got {aux!r}.")
+    module = Segmenter(built, HEADS[head].on(built.stages), num_classes=num_classes, aux=with_aux)
     if not dropout:
         for layer in module.modules():
             if isinstance(layer, nn.modules.dropout._DropoutNd):
                 layer.p = 0.0
     described = {
-        "output_stride": output_stride,
+        "output_stride": built.stages[-1].stride,
         "aux": with_aux,
         "backbone": options,
         "mean": list(preprocessing.mean),
@@ -138,7 +163,7 @@ def create(
     }
     return Network(
         module,
-        preprocessing=preprocessing,
+        preprocessing=preprocessing._replace(size=built.size, multiple=built.multiple),
         spec={"source": "zoo", "name": name, "num_classes": num_classes, "options": described},
         channels=module.feature_channels,
         num_classes=num_classes,
@@ -175,76 +200,11 @@ def _checked_options(backbone: dict[str, Any] | None) -> dict[str, Any]:
     return copy
 
 
-def _create_backbone(
-    name: str,
-    output_stride: int,
-    options: dict[str, Any],
-    pretrained: bool | str | Path,
-    variant: dict[str, Any],
-) -> nn.Module:
-    if pretrained is True and variant:
-        raise ArgumentError(
-            f"`pretrained` must be False or a path for the deep-stem `{name}s`; got True, but timm has no "
-            f"weights of it. Use pretrained=PATH, or the plain `{name}`."
-        )
-    # 32 is what a backbone has by itself; many know only that and not the argument.
-    stride: dict[str, Any] = {} if output_stride == 32 else {"output_stride": output_stride}
-    build = functools.partial(
-        timm.create_model,
-        name,
-        features_only=True,
-        out_indices=tuple(range(-len(STAGES), 0)),
-        **stride,
-        **options,
-    )
-    backbone = _checked_backbone(build, name, output_stride)
-    if pretrained is True:
-        try:
-            backbone = build(pretrained=True)
-        except Exception as error:  # each cause, from a closed port to a bad key, has its own type
-            raise UnavailableError(
-                f"timm could not load its weights of `{name}` ({_first_line(error)}). "
-                "Without a network, pass pretrained=PATH of a safetensors file."
-            ) from error
-    elif pretrained is not False:
-        known = timm.create_model(name, **options).state_dict().keys()
-        try:
-            load_backbone(backbone, pretrained, name=name, known=known)
-        except (MissingFileError, WeightsError) as error:
-            raise type(error)(f"`pretrained`: {error}") from error
-    return backbone
-
-
-def _checked_backbone(build: Callable[[], Any], name: str, output_stride: int) -> nn.Module:
-    try:
-        backbone: Any = build()
-    except Exception as error:  # timm refuses with assertions, type errors and runtime errors alike
-        raise ArgumentError(
-            f"`name` must have a backbone that gives four maps at `output_stride` {output_stride} and takes "
-            f"the options given; timm cannot build `{name}` so ({_first_line(error)}). "
-            "Use another backbone or, for most, output_stride=32."
-        ) from error
-    stride = backbone.feature_info.reduction()[-1]
-    layout = str(getattr(getattr(backbone, "output_fmt", None), "value", "NCHW"))
-    if stride != output_stride or layout != "NCHW":
-        raise ArgumentError(
-            f"`name` must have a backbone with NCHW maps at `output_stride` {output_stride}; `{name}` has "
-            f"{layout} maps at {stride}."
-        )
-    module: nn.Module = backbone
-    return module
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(" .:")
-
-
 def _preprocessing(
-    backbone: nn.Module, mean: Sequence[float] | None, std: Sequence[float] | None, bgr: bool
+    backbone: str, mean: Sequence[float] | None, std: Sequence[float] | None, bgr: bool
 ) -> Preprocessing:
-    published: dict[str, Any] = getattr(backbone, "pretrained_cfg", None) or {}
+    published = timm.get_pretrained_cfg(backbone)
     default = Preprocessing()
-    default = Preprocessing(
-        mean=tuple(published.get("mean", default.mean)), std=tuple(published.get("std", default.std))
-    )
+    if published is not None:
+        default = Preprocessing(mean=tuple(published.mean), std=tuple(published.std))
     return split_feeding({"mean": mean, "std": std, "bgr": bgr}, default)[0]

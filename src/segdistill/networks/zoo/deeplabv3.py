@@ -1,8 +1,11 @@
 """DeepLabV3: atrous spatial pyramid pooling."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from segdistill.networks.zoo.backbones import Stage
 from segdistill.networks.zoo.blocks import Head, conv_block, pooled_block, upsample
 
 
@@ -11,8 +14,8 @@ class DeepLabV3Head(Head):
 
     Args:
         in_channels: Width of the backbone's last map.
-        output_stride: Image pixels per map cell, 8, 16 or 32. The dilations are 12, 24, 36 at 8, half of
-            that at 16 and a quarter at 32, so that the view in image pixels stays the same.
+        output_stride: Image pixels per map cell. The dilations are 12, 24, 36 at 8, half of that at 16 and a quarter
+            at 32, so that the view in image pixels stays the same.
 
     Note:
         Width: an eighth of ``in_channels``, at least 128. This gives the published 256 for 2048 channels
@@ -24,14 +27,14 @@ class DeepLabV3Head(Head):
 
     Example:
         >>> head = DeepLabV3Head(64, output_stride=16)
-        >>> head(torch.randn(2, 64, 5, 7)).shape
+        >>> head([torch.randn(2, 64, 5, 7)]).shape
         torch.Size([2, 128, 5, 7])
     """
 
     def __init__(self, in_channels: int, output_stride: int) -> None:
         super().__init__()
         width = max(128, in_channels // 8)
-        rates = [rate * 8 // output_stride for rate in (12, 24, 36)]
+        rates = [max(1, rate * 8 // output_stride) for rate in (12, 24, 36)]
         self.branches = nn.ModuleList(
             [
                 conv_block(in_channels, width),
@@ -41,11 +44,17 @@ class DeepLabV3Head(Head):
         self.pooling = pooled_block(in_channels, width, 1)
         self.project = nn.Sequential(*conv_block(5 * width, width), nn.Dropout(0.5))
         self.block = nn.Sequential(*conv_block(width, width, 3), nn.Dropout(0.1))
-        self.out_channels = width
+        self.out_channels, self.out_stride = width, output_stride
 
-    def forward(self, deep: Tensor) -> Tensor:
-        """Map (B, C, h, w) to (B, ``out_channels``, h, w)."""
+    @classmethod
+    def on(cls, stages: Sequence[Stage]) -> "DeepLabV3Head":
+        """On the deepest map alone."""
+        return cls(*stages[-1])
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps of the backbone, of which the deepest is read, (B, C, h, w), to (B, ``out_channels``, h, w)."""
+        deep = maps[-1]
         views = [branch(deep) for branch in self.branches]
         views.append(upsample(self.pooling(deep), deep))
-        maps: Tensor = self.block(self.project(torch.cat(views, dim=1)))
-        return maps
+        result: Tensor = self.block(self.project(torch.cat(views, dim=1)))
+        return result

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Collection
 from pathlib import Path
 
-from torch import nn
+from timm.models import adapt_input_conv
+from torch import Tensor, nn
 
 from segdistill.networks.tensors import misfit, read_tensors
 from segdistill.util import WeightsError, quote
@@ -12,7 +13,7 @@ from segdistill.util import WeightsError, quote
 logger = logging.getLogger(__name__)
 
 
-def load_backbone(backbone: nn.Module, path: str | Path, *, name: str, known: Collection[str]) -> None:
+def load_backbone(backbone: nn.Module, path: str | Path, *, name: str, known: Collection[str], first: str = "") -> None:
     """Fill a backbone with the weights of a safetensors file that has timm's key names.
 
     Keys of the whole classification network that the backbone does not use (its classifier, its last
@@ -25,6 +26,8 @@ def load_backbone(backbone: nn.Module, path: str | Path, *, name: str, known: Co
         path: The safetensors file.
         name: timm's name of the network, for messages.
         known: Keys of timm's whole classification network.
+        first: Key of the first convolution, where the backbone takes other channels than red, green and blue. Its
+            weights are repeated and scaled, or summed for one channel, by timm's own rule.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -34,6 +37,8 @@ def load_backbone(backbone: nn.Module, path: str | Path, *, name: str, known: Co
     state = backbone.state_dict()
     ours = {_flat(key): key for key in state}
     used = {ours[_flat(key)]: tensor for key, tensor in tensors.items() if _flat(key) in ours}
+    if first:
+        used |= {key: _adapted(value, state[key]) for key, value in used.items() if _flat(key) == _flat(first)}
     unused = [key for key in tensors if _flat(key) not in ours]
     foreign = {key: tensors[key] for key in unused if key not in known}
     optional = {key: state[key] for key in state if key.endswith("num_batches_tracked")}
@@ -42,6 +47,12 @@ def load_backbone(backbone: nn.Module, path: str | Path, *, name: str, known: Co
         raise WeightsError(f"{path} must hold the weights of timm's `{name}`, and does not: {problem}.")
     backbone.load_state_dict({**optional, **used})
     logger.info("%s: read %d tensors, skipped %s.", path, len(used), quote(unused, 10) or "none")
+
+
+def _adapted(weight: Tensor, wanted: Tensor) -> Tensor:
+    """A convolution for three channels as one for as many as are wanted."""
+    adapted: Tensor = adapt_input_conv(wanted.shape[1], weight)
+    return adapted
 
 
 def _flat(key: str) -> str:

@@ -1,8 +1,11 @@
 """PSPNet: pyramid pooling."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from segdistill.networks.zoo.backbones import Stage
 from segdistill.networks.zoo.blocks import Head, conv_block, pooled_block, upsample
 
 
@@ -22,7 +25,7 @@ class PSPHead(Head):
 
     Example:
         >>> head = PSPHead(64, output_stride=8)
-        >>> head(torch.randn(2, 64, 5, 7)).shape
+        >>> head([torch.randn(2, 64, 5, 7)]).shape
         torch.Size([2, 128, 5, 7])
     """
 
@@ -32,10 +35,16 @@ class PSPHead(Head):
         width = max(128, quarter)
         self.pyramid = nn.ModuleList([pooled_block(in_channels, quarter, bins) for bins in (1, 2, 3, 6)])
         self.block = nn.Sequential(*conv_block(in_channels + 4 * quarter, width, 3), nn.Dropout(0.1))
-        self.out_channels = width
+        self.out_channels, self.out_stride = width, output_stride
 
-    def forward(self, deep: Tensor) -> Tensor:
-        """Map (B, C, h, w) to (B, ``out_channels``, h, w)."""
+    @classmethod
+    def on(cls, stages: Sequence[Stage]) -> "PSPHead":
+        """On the deepest map alone."""
+        return cls(*stages[-1])
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps of the backbone, of which the deepest is read, (B, C, h, w), to (B, ``out_channels``, h, w)."""
+        deep = maps[-1]
         views = [deep, *(upsample(level(deep), deep) for level in self.pyramid)]
-        maps: Tensor = self.block(torch.cat(views, dim=1))
-        return maps
+        result: Tensor = self.block(torch.cat(views, dim=1))
+        return result

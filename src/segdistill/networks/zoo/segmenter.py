@@ -1,26 +1,22 @@
 """The one module of the zoo: backbone, head, classifier and auxiliary head."""
 
-from typing import Any
-
 from torch import Tensor, nn
 
+from segdistill.networks.zoo.backbones import STAGES, Backbone, as_maps
 from segdistill.networks.zoo.blocks import Head, conv_block
 from segdistill.types import SegOutput
-
-STAGES = ("layer1", "layer2", "layer3", "layer4")
-"""Names of the backbone stages; nominally at strides 4, 8, 16 and 32, dilated beyond the output stride."""
 
 
 class Segmenter(nn.Module):
     """A segmentation module that names its features.
 
-    It takes a normalised image (B, 3, H, W) of any size and returns ``SegOutput``: logits at the output stride,
-    auxiliary logits where there is an auxiliary head (in training and in evaluation alike), and the maps ``layer1`` to
-    ``layer4`` of the backbone and ``head``, which the classifier reads.
+    It takes a normalised image (B, C, H, W) and returns ``SegOutput``: logits at the stride of the head, auxiliary
+    logits where there is an auxiliary head (in training and in evaluation alike), and the maps ``layer1`` to ``layer4``
+    of the backbone (the last of these names where it has fewer) and ``head``, which the classifier reads.
 
     Args:
-        backbone: A timm network made with ``features_only=True`` that returns four maps.
-        decoder: Head on the last of them.
+        backbone: What `build_backbone` built.
+        decoder: Head on its maps.
         num_classes: Channels of the logits.
         aux: Whether to have an auxiliary fully convolutional head on ``layer3``, a quarter as wide.
 
@@ -31,30 +27,33 @@ class Segmenter(nn.Module):
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: Backbone,
         decoder: Head,
         *,
         num_classes: int,
         aux: bool,
     ) -> None:
         super().__init__()
-        info: Any = backbone.feature_info
-        widths: list[int] = info.channels()
-        self.feature_channels = {**dict(zip(STAGES, widths, strict=True)), "head": decoder.out_channels}
+        self.names = STAGES[-len(backbone.stages) :]
+        widths = [stage.width for stage in backbone.stages]
+        self.feature_channels = {**dict(zip(self.names, widths, strict=True)), "head": decoder.out_channels}
         self.num_classes = num_classes
-        self.backbone = backbone
+        self.backbone = backbone.module
+        self.channels_last = backbone.channels_last
         self.decoder = decoder
         self.classifier = nn.Conv2d(decoder.out_channels, num_classes, 1)
-        self.aux = _aux_head(self.feature_channels["layer3"], num_classes) if aux else None
+        self.aux = _aux_head(widths[-2], num_classes) if aux else None
 
     def forward(self, image: Tensor) -> SegOutput:
-        """Segment normalised images (B, 3, H, W)."""
+        """Segment normalised images (B, C, H, W)."""
         stages: list[Tensor] = self.backbone(image)
-        head = self.decoder(stages[-1])
+        if self.channels_last:
+            stages = as_maps(stages)
+        head = self.decoder(stages)
         return SegOutput(
             logits=self.classifier(head),
             aux_logits=self.aux(stages[-2]) if self.aux is not None else None,
-            features={**dict(zip(STAGES, stages, strict=True)), "head": head},
+            features={**dict(zip(self.names, stages, strict=True)), "head": head},
         )
 
 
