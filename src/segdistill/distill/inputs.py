@@ -1,10 +1,14 @@
 """What a distiller is given at a step: looked at before it is used, so that a mistake ends as one sentence."""
 
+from typing import Final
+
 import torch
 from torch import Tensor
 
 from segdistill.types import IGNORE_INDEX, SegOutput
 from segdistill.util import ArgumentError
+
+_IGNORED_BY_TORCH: Final = -100
 
 
 def check_images(images: Tensor) -> None:
@@ -20,6 +24,8 @@ def check_images(images: Tensor) -> None:
 def class_numbers(labels: Tensor | None, images: Tensor) -> Tensor | None:
     """Labels as int64 (B, H, W); those of another integer type, or with a channel of one, are converted.
 
+    -100, which torch and transformers ignore, becomes ``IGNORE_INDEX``.
+
     Raises:
         ArgumentError: If they are no integers or not of these images.
     """
@@ -32,7 +38,8 @@ def class_numbers(labels: Tensor | None, images: Tensor) -> Tensor | None:
             f"`labels` must be integers (B, H, W) for {len(images)} images; "
             f"got {labels.dtype} of shape {tuple(labels.shape)}."
         )
-    return flat.long()
+    numbers = flat.long()
+    return numbers.masked_fill(numbers == _IGNORED_BY_TORCH, IGNORE_INDEX)
 
 
 def check_labels(labels: Tensor, num_classes: int) -> None:

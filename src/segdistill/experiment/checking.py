@@ -22,6 +22,7 @@ from segdistill.experiment.checkup import Checkup, Shapes
 from segdistill.experiment.datasets import build_dataset, build_datasets, unlabelled_source
 from segdistill.experiment.feeding import judge_feeding
 from segdistill.experiment.given import recipe_with
+from segdistill.experiment.norms import refuse_single_values, watch_norms
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.silence import silent_terms
 from segdistill.experiment.verdicts import Finding, judge_labels, judge_sizes, judge_twins
@@ -181,8 +182,9 @@ def _step(built: Built, recipe: Recipe, device: torch.device) -> _Step:
 
     built.distiller.eval()  # running statistics stay as they are
     teacher = None if built.teacher is None else built.teacher(image)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with watch_norms(built.distiller) as values, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         student = built.distiller(image, labels, teacher).student
+    refuse_single_values(values, recipe)
     weights = {p.untyped_storage().data_ptr() for p in built.distiller.parameters()}
     bytes_per_image = sum(size for pointer, size in kept.items() if pointer not in weights)
     return _Step(student, teacher, bytes_per_image * recipe.data.batch_size // recipe.train.accumulate)

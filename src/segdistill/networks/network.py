@@ -7,20 +7,24 @@ the report's pictures all call it.
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from segdistill.labels import LabelTable
 from segdistill.networks.feeding import Feed, cut_logits, cut_map
-from segdistill.networks.reading import LogitsOf, Recorder, as_map, read_output
+from segdistill.networks.layouts import Layout, as_map, find_layout, prefix_of
+from segdistill.networks.reading import LogitsOf, Recorder, read_output
 from segdistill.types import AS_IT_IS, Preprocessing, SegOutput
 from segdistill.util import ArgumentError, NetworkError, nearest
 
 logger = logging.getLogger(__name__)
 
 Features = Mapping[str, str] | Sequence[str]
+
+_PROBES: Final = ((128, 192), (112, 168), (224, 224))
+"""Sizes of the images of a trial run, until the network takes one: of patches of 14, and of the one fixed size, too."""
 
 
 class Network(nn.Module):
@@ -38,7 +42,7 @@ class Network(nn.Module):
         labels: Its classes, where they are known.
         spec: What `create_network` takes to build it again, as JSON can hold it; None: it cannot be built by name.
         channels: Width of every feature of its `SegOutput`, where they are known; spares the trial run.
-        num_classes: Channels of the logits, where they are known.
+        num_classes: Channels of the logits, where they are known. One channel counts as two classes, see `read_output`.
         role: What messages call it.
 
     Attributes:
@@ -79,13 +83,14 @@ class Network(nn.Module):
         self.feed = Feed(self.preprocessing).to(a_weight(module).device)
         self.given = dict(channels or {})  # features that the module itself names
         self.channels: dict[str, int] = {}
-        self.num_classes = num_classes
+        self.num_classes = 2 if num_classes == 1 else num_classes  # a sigmoid's channel is read as two
         sources = features.values() if isinstance(features, Mapping) else features or ()
         layers = dict(module.named_modules())
         if (channels is None or num_classes is None) and not (sources and all(name in layers for name in sources)):
             self._try()
         self.taps: dict[str, str] = {name: name for name in self.given}
         self.hooked: dict[str, str] = {}
+        self.layouts: dict[str, Layout] = {}
         self._recorders: dict[str, Recorder] = {}
         self._tap(features)
         if labels is not None and self.num_classes is not None and labels.num_classes != self.num_classes:
@@ -122,7 +127,7 @@ class Network(nn.Module):
                 feature = self._recorders[name].take()
                 if feature is None:
                     raise NetworkError(f"layer {source!r} of the {self.role} did not run, so it has no feature.")
-                features[name] = as_map(feature, fed.shape[-2:], f"layer {source!r} of the {self.role}")
+                features[name] = self._laid_out(name, source, feature, fed)
             else:
                 features[name] = output.features[source]
         if fed.shape == image.shape or self.preprocessing.size is not None:
@@ -136,14 +141,27 @@ class Network(nn.Module):
             None if certainty is None else cut_logits(certainty[:, None], padded, size)[:, 0],
         )
 
+    def _laid_out(self, name: str, source: str, output: Any, fed: Tensor) -> Tensor:
+        """The output of a layer as a map; how it is laid out is found at the first call, which is the trial run."""
+        origin, size = f"layer {source!r} of the {self.role}", fed.shape[-2:]
+        if name not in self.layouts:
+            prefix = prefix_of(self.module, source)
+            self.layouts[name] = find_layout(output, len(fed), size, origin, prefix)
+        return as_map(output, self.layouts[name], size, origin)
+
     def segment(self, image: Tensor) -> Tensor:
         """Class scores alone, (B, K, h, w)."""
         logits: Tensor = self(image).logits
         return logits
 
     def probe_image(self) -> Tensor:
-        """Noise (1, 3, H, W), always the same, of the type and on the device of the module."""
-        size = self.preprocessing.size or (128, 128)
+        """Noise (1, C, H, W), always the same, of the type and on the device of the module.
+
+        It is wider than high where the network takes any size, so that its maps show which axes are which.
+        """
+        return self._noise(self.preprocessing.size or _PROBES[0])
+
+    def _noise(self, size: tuple[int, int]) -> Tensor:
         noise = torch.rand(1, len(self.preprocessing.mean), *size, generator=torch.Generator().manual_seed(0))
         return noise.to(a_weight(self.module))
 
@@ -184,21 +202,34 @@ class Network(nn.Module):
 
         That is no error: what is not known yet is checked at the first step.
         """
-        image = self.probe_image()
         modes = {module: module.training for module in self.module.modules()}
+        sizes = [self.preprocessing.size] if self.preprocessing.size is not None else list(_PROBES)
         try:
             self.module.eval()
-            with torch.no_grad(), torch.compiler.set_stance("force_eager"):  # code compiled now would know no hooks
-                output: SegOutput = run(image)
+            for size in sizes:
+                try:
+                    # code that is compiled now would know no hooks
+                    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+                        output: SegOutput = run(self._noise(size))
+                except NetworkError:
+                    raise
+                except Exception as error:  # a foreign network may raise anything
+                    logger.info("the %s does not take a %dx%d probe image (%s)", self.role, *size, error)
+                    continue
+                self._refuse_no_map(output)
                 return output
-        except NetworkError:
-            raise
-        except Exception as error:  # a foreign network may raise anything
-            logger.info("the %s does not take a %dx%d probe image (%s)", self.role, *image.shape[-2:], error)
             return None
         finally:
             for module, mode in modes.items():
                 module.training = mode
+
+    def _refuse_no_map(self, output: SegOutput) -> None:
+        for name, feature in output.features.items():
+            if feature.dim() != 4:
+                raise NetworkError(
+                    f"feature {name!r} of the {self.role} must be a map (B, C, h, w); got {tuple(feature.shape)}. "
+                    "Let the module give a map, or tap one of its layers by name."
+                )
 
     # The module is still compiled; hooks that come and go cannot be.
     @torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call, untyped-decorator]

@@ -1,16 +1,16 @@
-"""Reading what a network gives, whoever wrote it: class scores, and the outputs of layers as maps."""
+"""Reading what a network gives, whoever wrote it: class scores, and the outputs of layers."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from segdistill.types import SegOutput
 from segdistill.util import NetworkError
 
-LogitsOf = Callable[[Any], Tensor]
-"""From what a network returns to class scores (B, K, h, w)."""
+LogitsOf = Callable[[Any], Tensor | SegOutput]
+"""From what a network returns to class scores (B, K, h, w), or to all that it says, as a `SegOutput`."""
 
 
 class Recorder:
@@ -35,14 +35,18 @@ class Recorder:
 def read_output(raw: Any, logits_of: LogitsOf | None) -> SegOutput:
     """What a network returned, as logits, auxiliary logits and features.
 
+    Logits of one channel, which a sigmoid reads, become those of two classes: background and foreground.
+
     Args:
         raw: A `SegOutput`, or whatever ``logits_of`` or `find_logits` understands.
         logits_of: Replaces `find_logits`.
     """
-    if isinstance(raw, SegOutput) and logits_of is None:
-        return raw
-    aux = raw.get("aux") if isinstance(raw, Mapping) else None
-    return SegOutput(find_logits(raw) if logits_of is None else logits_of(raw), aux, {})
+    read = raw if logits_of is None else logits_of(raw)
+    if not isinstance(read, SegOutput):
+        aux = raw.get("aux") if isinstance(raw, Mapping) else None
+        read = SegOutput(read if logits_of is not None else find_logits(read), aux)
+    aux = read.aux_logits
+    return read._replace(logits=_as_classes(read.logits), aux_logits=None if aux is None else _as_classes(aux))
 
 
 def find_logits(output: Any) -> Tensor:
@@ -70,25 +74,9 @@ def find_logits(output: Any) -> Tensor:
     )
 
 
-def as_map(feature: Any, image_size: Sequence[int], origin: str) -> Tensor:
-    """Bring a layer's output to (B, C, h, w).
+def _as_classes(logits: Tensor) -> Tensor:
+    """Scores of classes; those of one channel, which a sigmoid reads, as the scores of two.
 
-    The first tensor of a tuple counts. Tokens (B, N, C) are laid out on the grid that has the image's aspect
-    ratio; one extra token in front (the class token) is dropped.
-
-    Raises:
-        NetworkError: If the output is no map and cannot be laid out as one.
+    A softmax of (0, z) is (1 - sigmoid(z), sigmoid(z)): all that reads scores of classes reads them right.
     """
-    if isinstance(feature, (tuple, list)) and feature:
-        feature = feature[0]
-    if isinstance(feature, Tensor) and feature.dim() == 4:
-        return feature
-    if isinstance(feature, Tensor) and feature.dim() == 3:
-        num_tokens = feature.shape[1]
-        for extra in (0, 1):
-            height = round(math.sqrt((num_tokens - extra) * image_size[0] / image_size[1]))
-            if height and (num_tokens - extra) % height == 0:
-                width = (num_tokens - extra) // height
-                return feature[:, extra:].transpose(1, 2).reshape(len(feature), -1, height, width)
-    got = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
-    raise NetworkError(f"{origin} must give a map (B, C, h, w) or tokens (B, N, C); got {got}. Tap another layer.")
+    return logits if logits.shape[1] != 1 else torch.cat([torch.zeros_like(logits), logits], dim=1)

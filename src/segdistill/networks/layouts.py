@@ -1,0 +1,151 @@
+"""How a layer of a foreign network lays out its output: a map, a map with its channels last, or tokens.
+
+The layout of a layer is found once, on an image that is wider than high, and applied at every call.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+from torch import Tensor, nn
+
+from segdistill.util import NetworkError
+
+_MOST_PREFIX: Final = 16  # tokens before those of patches: a class, registers
+_REMEDY: Final = "Tap another layer; `segdistill list --layers` shows those that give maps."
+
+
+class Layout(NamedTuple):
+    """How to make a map (B, C, h, w) of a layer's output.
+
+    Attributes:
+        kind: ``map`` (B, C, h, w); ``channels_last`` (B, h, w, C); ``tokens`` (B, N, C).
+        prefix: Tokens that belong to no patch and stand before the others.
+    """
+
+    kind: Literal["map", "channels_last", "tokens"]
+    prefix: int = 0
+
+
+def find_layout(output: Any, batch: int, image: Sequence[int], origin: str, prefix: int | None = None) -> Layout:
+    """Tell the layout of an output.
+
+    Args:
+        output: What a layer gave; of a tuple or list the first tensor counts.
+        batch: How many images the network was given.
+        image: Height and width of these images.
+        origin: What messages call the layer.
+        prefix: Tokens before those of patches, where the network says it; None to find it.
+
+    Raises:
+        NetworkError: If it is no map of the image, or could be several.
+    """
+    feature = first_tensor(output)
+    shape = tuple(feature.shape) if isinstance(feature, Tensor) else ()
+    got = str(shape) if isinstance(feature, Tensor) else type(output).__name__
+    size = f"an image of {image[0]}x{image[1]}"
+    if len(shape) == 4 and shape[0] == batch:
+        if _pooled(shape[2:], image) or _pooled(shape[1:3], image):
+            raise NetworkError(f"{origin} must give a map; of {size} it gives {got}, one cell. {_REMEDY}")
+        if _shows(shape[2:], image):
+            return Layout("map")
+        if _shows(shape[1:3], image):
+            return Layout("channels_last")
+    if len(shape) == 3 and shape[0] == batch:
+        found = sorted({count for count in _prefixes(shape[1], image) if prefix in (None, count)})
+        if len(found) == 1:
+            return Layout("tokens", found[0])
+        if found:
+            several = " or ".join(map(str, found))
+            raise NetworkError(
+                f"{origin} must give tokens of which it is clear which belong to no patch; of {size} it gives {got}, "
+                f"with {several} before the others. {_REMEDY}"
+            )
+    raise NetworkError(
+        f"{origin} must give a map (B, C, h, w), a map (B, h, w, C) or tokens (B, N, C) of the image; of "
+        f"{batch} x {size.removeprefix('an ')} it gives {got}. {_REMEDY}"
+    )
+
+
+def as_map(output: Any, layout: Layout, image: Sequence[int], origin: str) -> Tensor:
+    """Bring an output to (B, C, h, w) by its layout.
+
+    Args:
+        output: What the layer gave.
+        layout: As it was found.
+        image: Height and width of the images.
+        origin: What messages call the layer.
+
+    Raises:
+        NetworkError: If tokens do not tile the image.
+    """
+    feature: Tensor = first_tensor(output)
+    if layout.kind == "map":
+        return feature
+    if layout.kind == "channels_last":
+        return feature.permute(0, 3, 1, 2)
+    tokens = feature[:, layout.prefix :]
+    grid = _grid(tokens.shape[1], image)
+    if grid is None:
+        raise NetworkError(
+            f"{origin} must give a token a patch; it gives {tokens.shape[1]}, which tile no image of "
+            f"{image[0]}x{image[1]}. Give images of which both sides are multiples of the patch."
+        )
+    return tokens.transpose(1, 2).reshape(len(tokens), -1, *grid)
+
+
+def first_tensor(output: Any) -> Any:
+    """The tensor of an output: itself, the first of a tuple or list, or a ``last_hidden_state``."""
+    output = getattr(output, "last_hidden_state", output)
+    while isinstance(output, (tuple, list)) and output:
+        output = output[0]
+    return output
+
+
+def prefix_of(module: nn.Module, layer: str) -> int | None:
+    """Tokens before those of patches, by the word of the network that a layer is in; None if it says nothing.
+
+    timm's networks have ``num_prefix_tokens``; those of transformers a configuration with ``num_register_tokens``, to
+    which the class token comes.
+    """
+    for owner in _owners(module, layer):
+        count = getattr(owner, "num_prefix_tokens", None)
+        if isinstance(count, int):
+            return count
+        registers = getattr(getattr(owner, "config", None), "num_register_tokens", None)
+        if isinstance(registers, int):
+            return registers + 1
+    return None
+
+
+def _owners(module: nn.Module, layer: str) -> Iterator[nn.Module]:
+    """The layer and all that it is in, from inside out."""
+    parts = layer.split(".") if layer else []
+    for end in range(len(parts), -1, -1):
+        yield module.get_submodule(".".join(parts[:end]))
+
+
+def _shows(cells: Sequence[int], image: Sequence[int]) -> bool:
+    """Whether a map of so many cells has the proportions of the image: at most one cell of rounding a side."""
+    return all(cells) and abs(cells[0] * image[1] - cells[1] * image[0]) <= max(image) and cells[0] <= image[0]
+
+
+def _pooled(cells: Sequence[int], image: Sequence[int]) -> bool:
+    return tuple(cells) == (1, 1) and max(image) > 64
+
+
+def _prefixes(tokens: int, image: Sequence[int]) -> Iterator[int]:
+    """Numbers of leading tokens with which the rest is a grid of square patches that tile the image."""
+    for patch in range(1, min(image) + 1):
+        if image[0] % patch == 0 and image[1] % patch == 0:
+            count = tokens - (image[0] // patch) * (image[1] // patch)
+            if 0 <= count <= _MOST_PREFIX:
+                yield count
+
+
+def _grid(tokens: int, image: Sequence[int]) -> tuple[int, int] | None:
+    """Rows and columns of patches that have the proportions of the image."""
+    height = round(math.sqrt(tokens * image[0] / image[1]))
+    if not height or tokens % height or not _shows((height, tokens // height), image):
+        return None
+    return height, tokens // height
