@@ -50,7 +50,10 @@ def test_what_cannot_be_is_refused_in_one_sentence(images, labels, sentence):
 
 def test_a_network_that_is_no_teacher_is_refused():
     network = nn.Conv2d(3, 5, 1)
-    with pytest.raises(ArgumentError, match=r"`teacher` must be a Teacher; got Conv2d\. Wrap the network"):
+    with pytest.raises(ArgumentError, match=r"a Teacher, or several by name; got Conv2d\. Wrap the network"):
         Distiller(network, ["kd"], teacher=network)
-    with pytest.raises(ArgumentError, match="`teacher_output` must be what a Teacher answers, a SegOutput; got Tensor"):
+    with pytest.raises(
+        ArgumentError,
+        match="`teacher_output` must be what a Teacher answers, a SegOutput, or several by name; got Tensor",
+    ):
         Distiller(network, ["kd"])(IMAGES, LABELS, network(IMAGES))

@@ -298,3 +298,48 @@ class SeveralMaps(Promise):
         for maps, got in ((([student] * 2, [teacher]), "2 and 1"), (([], []), "0 and 0")):
             with pytest.raises(ValueError, match=rf"must be as many maps, at least one; got {got}\."):
                 self.call(self.make(), *maps, labels)
+
+
+class WeighsPixels(Promise):
+    """Weights of 1 change nothing, of 0 leave a pixel out; where all are 0, so are value and gradient."""
+
+    def weighed(self, loss, student, teacher, labels, weight):
+        assert loss.weighs_pixels
+        return loss(student, teacher, *([labels] if loss.uses_labels else []), weight=weight)
+
+    def test_weights_of_one_are_none(self):
+        maps = self.draw((3, 4))
+        loss, twin = self.twins()
+        ones = torch.ones(2, 3, 4, dtype=torch.float64)
+        torch.testing.assert_close(self.weighed(loss, *maps, ones), self.call(twin, *maps)[0])
+
+    def test_pixels_without_a_weight_are_as_if_they_were_not_there(self):
+        student, teacher, labels = self.draw((4, 6))
+        loss, twin = self.twins()
+        weight = torch.ones(2, 4, 6, dtype=torch.float64)
+        weight[:, :, 4:] = 0
+        value = self.weighed(loss, student.requires_grad_(), teacher, labels, weight)
+        (gradient,) = torch.autograd.grad(value, student)
+        assert gradient[..., 4:].abs().max() == 0
+        rest = (x[..., :4] for x in (student.detach(), teacher, labels))
+        torch.testing.assert_close(value.detach(), self.call(twin, *rest)[0])
+
+    def test_a_pixel_of_weight_two_thirds_counts_as_two_of_three_copies(self):
+        student, teacher, labels = self.draw((1, 3))
+        weight = torch.tensor([[[2 / 3, 1 / 3, 1.0]]], dtype=torch.float64).expand(2, 1, 3)
+        order = [0, 0, 1, 2, 2, 2]
+        copies = (x[..., order] for x in (student, teacher, labels))
+        loss, twin = self.twins()
+        value = self.weighed(loss, student, teacher, labels, weight)
+        torch.testing.assert_close(value, self.call(twin, *copies)[0], rtol=1e-6, atol=1e-9)
+
+    def test_weights_of_another_size_are_resized_and_zero_weights_give_zero(self):
+        student, teacher, labels = self.draw((4, 6), dtype=torch.float32)
+        loss = self.make()
+        assert self.weighed(loss, student, teacher, labels, torch.rand(2, 8, 12)).isfinite()
+        value = self.weighed(loss, student.requires_grad_(), teacher, labels, torch.zeros(2, 4, 6))
+        value.backward()
+        assert value == 0
+        assert student.grad.abs().max() == 0
+        with pytest.raises(ValueError, match="`weight` must be floating-point numbers"):
+            self.weighed(loss, student, teacher, labels, torch.zeros(2, 4, 6, dtype=torch.int64))

@@ -2,7 +2,7 @@ import re
 
 import pytest
 import torch
-from tests.losses.contract import Contract, SeveralMaps
+from tests.losses.contract import Contract, SeveralMaps, WeighsPixels
 from tests.reference.dist import dist_by_loops
 
 from segdistill.losses.dist import DISTLoss, dist, pearson
@@ -10,7 +10,7 @@ from segdistill.losses.dist import DISTLoss, dist, pearson
 torch.set_num_threads(1)
 
 
-class TestDIST(Contract, SeveralMaps):
+class TestDIST(Contract, SeveralMaps, WeighsPixels):
     channels = 3, 3
     scale = 50.0
 

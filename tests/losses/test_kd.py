@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.losses.contract import Contract, IgnoresPixels
+from tests.losses.contract import Contract, IgnoresPixels, WeighsPixels
 from tests.reference.kd import kd_by_loops
 
 from segdistill.losses.kd import KDLoss, kd
@@ -15,7 +15,7 @@ torch.set_num_threads(1)
 GOLDEN = Path(__file__).parents[1] / "golden" / "kd.npz"
 
 
-class TestKD(Contract):
+class TestKD(Contract, WeighsPixels):
     channels = 3, 3
     scale = 50.0
 
@@ -26,7 +26,7 @@ class TestKD(Contract):
         return kd_by_loops(student, teacher, 2.0)
 
 
-class TestLabelledOnly(Contract, IgnoresPixels):
+class TestLabelledOnly(Contract, IgnoresPixels, WeighsPixels):
     channels = 3, 3
     scale = 50.0
 

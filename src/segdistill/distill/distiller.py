@@ -13,7 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segdistill.distill.inputs import check_images, check_labels, check_teacher_output, class_numbers
+from segdistill.distill.inputs import check_images, check_labels, class_numbers, teacher_outputs
+from segdistill.distill.known import Known, pixel_weight
+from segdistill.distill.maps import map_of, width_of
+from segdistill.distill.sources import LOGITS, Source, answer_of, read_logits, source_of
 from segdistill.distill.term import (
     BoundTerm,
     Term,
@@ -26,12 +29,9 @@ from segdistill.distill.term import (
     part_weights,
 )
 from segdistill.losses import DistillationLoss, Maps, match_size
-from segdistill.networks import LogitsOf, Network, Teacher, as_network, resize_logits
+from segdistill.networks import LogitsOf, Network, Teacher, Teachers, as_network, named_teachers, resize_logits
 from segdistill.types import IGNORE_INDEX, SegOutput, StepOutput
-from segdistill.util import ArgumentError, nearest
-
-LOGITS = ("logits", "aux_logits")
-"""Layers that are no features."""
+from segdistill.util import ArgumentError
 
 
 class Distiller(nn.Module):
@@ -49,9 +49,10 @@ class Distiller(nn.Module):
         mean: As in `Teacher`; None if your images are normalised already.
         std: As in `Teacher`.
         bgr: As in `Teacher`.
-        teacher: Read at construction for its widths, so that every name and shape is checked at once; it
-            does not become a part of the distiller. Without it, a loss whose parameters depend on the teacher's
-            width needs that width in the ``options`` of its term.
+        teacher: Read at construction for its widths and classes, so that every name and shape is checked at once; it
+            does not become a part of the distiller. Several by name: a term says which it learns from, and without a
+            name logits are compared with the mean of their probabilities. Without a teacher, a loss whose parameters
+            depend on the teacher's width needs that width in the ``options`` of its term.
         aux_weight: Weight of the auxiliary cross-entropy, where the student has such logits. Default 0.4.
 
     Raises:
@@ -79,25 +80,23 @@ class Distiller(nn.Module):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         bgr: bool = False,
-        teacher: Teacher | None = None,
+        teacher: Teacher | Teachers | Mapping[str, Teacher] | None = None,
         aux_weight: float = 0.4,
     ) -> None:
         super().__init__()
-        if teacher is not None and not isinstance(teacher, Teacher):
-            raise ArgumentError(
-                f"`teacher` must be a Teacher; got {type(teacher).__name__}. Wrap the network: Teacher(network)."
-            )
+        teachers = named_teachers(teacher)
         self.network = as_network(
             student, role="student", features=features, logits=logits, mean=mean, std=std, bgr=bgr
         )
         self._given_network = isinstance(student, Network)
         self.aux_weight = aux_weight
         self.losses = nn.ModuleDict()
+        self._known = nn.ModuleDict()  # by the term, where its teacher does not know all classes; without state
         self._bound: dict[str, BoundTerm] = {}
         for term in as_terms(terms):
-            self._add(term, teacher)
+            self._add(term, teachers)
 
-    def _add(self, term: Term, teacher: Teacher | None) -> None:
+    def _add(self, term: Term, teachers: Mapping[str, Teacher]) -> None:
         kind = term.loss if isinstance(term.loss, DistillationLoss) else loss_class(term)
         name = term.name or (term.loss if isinstance(term.loss, str) else type(term.loss).__name__)
         if name in self._bound or name in ("task", "aux") or "." in name:
@@ -105,8 +104,12 @@ class Distiller(nn.Module):
                 f"`name` of a term must be new and without dots; got {name!r}. Give `name=` to the term."
             )
         layers = layer_pairs(kind.layer if term.layer is None else term.layer, several=kind.several, term=name)
+        source = source_of(name, term.teacher, layers, teachers)
+        classes = source.classes
+        if classes is not None and len(classes.known) < classes.num_classes:
+            self._known[name] = Known(classes)
         try:
-            known = [self._widths(name, pair, teacher) for pair in layers]
+            known = [self._widths(name, pair, source) for pair in layers]
         except ArgumentError as error:
             if kind.several and len(layers) == 2 and term.layer == [one for one, _ in layers]:
                 pair = f"[[{', '.join(one for one, _ in layers)}]]"
@@ -118,21 +121,24 @@ class Distiller(nn.Module):
         sizes: dict[str, Width] = {
             "student_channels": student_channels,
             "teacher_channels": teacher_channels,
-            "num_classes": self.network.num_classes,
+            "num_classes": self.network.num_classes if name not in self._known else source.num_classes,
         }
         loss = make_loss(term, name, sizes)
-        self._bound[name] = BoundTerm(layers, part_weights(term, loss, name))
+        self._bound[name] = BoundTerm(layers, part_weights(term, loss, name), source.name)
         self.losses[name] = loss
 
-    def _widths(self, name: str, layers: tuple[str, str], teacher: Teacher | None) -> tuple[int | None, int | None]:
+    def _widths(self, name: str, layers: tuple[str, str], source: Source) -> tuple[int | None, int | None]:
         """Channels of the student's and of the teacher's map; None where nobody knows yet."""
-        student = _width(self.network, layers[0], name)
+        student = width_of(self.network, layers[0], name)
         both_logits = all(layer in LOGITS for layer in layers)
-        if teacher is None:
+        if source.teacher is None and source.num_classes is None:
             return student, student if both_logits else None
         if both_logits:
-            check_classes(name, student, teacher.network.num_classes)
-        return student, _width(teacher.network, layers[1], name)
+            student = len(source.classes.known) if source.classes and name in self._known else student
+            check_classes(name, student, source.num_classes)
+        if layers[1] in LOGITS or source.teacher is None:
+            return student, source.num_classes
+        return student, width_of(source.teacher.network, layers[1], name)
 
     def distillation_losses(self) -> dict[str, DistillationLoss]:
         """The losses by the names of their terms, as what they are; ``losses`` holds the same modules."""
@@ -158,7 +164,7 @@ class Distiller(nn.Module):
         self,
         images: Tensor,
         labels: Tensor | None = None,
-        teacher_output: SegOutput | None = None,
+        teacher_output: SegOutput | Mapping[str, SegOutput] | None = None,
         *,
         num_valid: Tensor | None = None,
     ) -> StepOutput:
@@ -167,7 +173,8 @@ class Distiller(nn.Module):
         Args:
             images: (B, 3, H, W), RGB in [0, 1], or normalised already if ``mean`` and ``std`` are None.
             labels: (B, H, W) or (B, 1, H, W), integers of any type; None to learn from the teacher alone.
-            teacher_output: What the teacher said to the same images; needed if there are terms.
+            teacher_output: What the teacher said to the same images, or what each of several did, by name; needed if
+                there are terms.
             num_valid: Scalar, how many labelled pixels the task loss is divided by. Default: those in
                 ``labels``. A loop over several processes or micro-batches gives the mean count over all of
                 them, so that the average of their gradients is that of the whole batch.
@@ -178,7 +185,7 @@ class Distiller(nn.Module):
         """
         check_images(images)
         labels = class_numbers(labels, images)
-        check_teacher_output(teacher_output)
+        outputs = teacher_outputs(teacher_output)
 
         output: SegOutput = self.network(images)
         parts: dict[str, Tensor] = {}
@@ -187,52 +194,55 @@ class Distiller(nn.Module):
             parts["task"] = _cross_entropy(output.logits, labels, num_valid)
             if output.aux_logits is not None and self.aux_weight:
                 parts["aux"] = _cross_entropy(output.aux_logits, labels, num_valid)
-        parts |= self.distil(output, teacher_output, labels)
+        parts |= self.distil(output, outputs, labels)
         if not parts:
             raise ArgumentError("a step must have labels or terms; got neither.")
         weights = self.weights
         loss = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
         return StepOutput(loss, parts, output)
 
-    def distil(self, student: SegOutput, teacher: SegOutput | None, labels: Tensor | None = None) -> dict[str, Tensor]:
+    def distil(
+        self, student: SegOutput, teacher: SegOutput | Mapping[str, SegOutput] | None, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """The terms alone: every part of them, before its weight, for what student and teacher said.
 
         Args:
             student: What the student's `Network` gave.
-            teacher: What the `Teacher` gave to the same images.
+            teacher: What the `Teacher` gave to the same images, or each of several by name.
             labels: (B, H, W), int64; needed if a term reads them.
 
         Raises:
             ValueError: As `forward`.
         """
         parts: dict[str, Tensor] = {}
+        outputs = teacher_outputs(teacher)
         for name, term in self._bound.items():
-            parts |= self._distil(name, term, student, teacher, labels)
+            answer = answer_of(name, term.teacher, term.layers, outputs)
+            parts |= self._distil(name, term, student, answer, labels)
         return parts
 
     def _distil(
-        self,
-        name: str,
-        term: BoundTerm,
-        student: SegOutput,
-        teacher: SegOutput | None,
-        labels: Tensor | None,
+        self, name: str, term: BoundTerm, student: SegOutput, teacher: SegOutput, labels: Tensor | None
     ) -> dict[str, Tensor]:
-        if teacher is None:
-            raise ArgumentError(
-                f"`teacher_output` must be given for the term {name!r}; got None. Pass `teacher(images)`."
-            )
         loss = self.distillation_losses()[name]
-        students = [_map(student, layer, name, "student") for layer, _ in term.layers]
-        teachers = [_map(teacher, layer, name, "teacher").detach() for _, layer in term.layers]
+        known = cast(Known, self._known[name]) if name in self._known else None
+        students = [map_of(student, layer, name, "student") for layer, _ in term.layers]
+        teachers = [map_of(teacher, layer, name, "teacher").detach() for _, layer in term.layers]
+        if known is not None:
+            students = [
+                known.logits(one) if all(layer in LOGITS for layer in pair) else one
+                for one, pair in zip(students, term.layers, strict=True)
+            ]
         if loss.same_size:
             students = [match_size(s, t) for s, t in zip(students, teachers, strict=True)]
         inputs: list[Maps] = [students, teachers] if len(term.layers) > 1 else [students[0], teachers[0]]
+        logits = read_logits(term.layers)
         if loss.uses_labels:
             if labels is None:
                 raise ArgumentError(f"`labels` must be given for the term {name!r}; got None.")
-            inputs.append(labels)
-        value = loss(*inputs)
+            inputs.append(known.labels(labels) if known is not None and logits else labels)
+        weight = pixel_weight(teacher, known, labels) if loss.weighs_pixels and logits else None
+        value = loss(*inputs) if weight is None else loss(*inputs, weight=weight)
         values = value if loss.parts else (value,)
         if not isinstance(values, tuple) or len(values) != len(term.weights):
             raise ArgumentError(
@@ -244,37 +254,6 @@ class Distiller(nn.Module):
 
 def _one_or_list(widths: list[int | None]) -> Width:
     return widths if len(widths) > 1 else widths[0]
-
-
-def _width(network: Network, layer: str, term: str) -> int | None:
-    """Channels of a layer; None where a probe could not tell."""
-    if layer in LOGITS:
-        return network.num_classes
-    if layer not in network.taps:
-        raise ArgumentError(
-            f"`layer` of the term {term!r} must be 'logits', 'aux_logits' or a feature of the {network.role}; "
-            f"got {layer!r}. {nearest(layer, ['logits', *network.taps])} Name it in `features=`, or give `layer=`."
-        )
-    return network.channels.get(layer)
-
-
-def _map(output: SegOutput, layer: str, term: str, role: str) -> Tensor:
-    """What an output has under the name of a layer."""
-    if layer == "logits":
-        return output.logits
-    if layer == "aux_logits":
-        if output.aux_logits is None:
-            raise ArgumentError(
-                f"the term {term!r} reads the auxiliary logits of the {role}, which has no auxiliary head. "
-                "Take a network that has one, or leave 'aux_logits' out of `layer`."
-            )
-        return output.aux_logits
-    if layer not in output.features:
-        raise ArgumentError(
-            f"the term {term!r} reads {layer!r} from the {role}, whose output has no such feature. "
-            f"{nearest(layer, list(output.features))} Name it in the {role}'s `features=`."
-        )
-    return output.features[layer]
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, num_valid: Tensor | None) -> Tensor:

@@ -1,10 +1,12 @@
 """What a distiller is given at a step: looked at before it is used, so that a mistake ends as one sentence."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import torch
 from torch import Tensor
 
+from segdistill.networks import ALONE
 from segdistill.types import IGNORE_INDEX, SegOutput
 from segdistill.util import ArgumentError
 
@@ -54,10 +56,19 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
         )
 
 
-def check_teacher_output(output: SegOutput | None) -> None:
-    """Refuse what a network answered that is not wrapped in a Teacher."""
-    if output is not None and not isinstance(output, SegOutput):
-        raise ArgumentError(
-            f"`teacher_output` must be what a Teacher answers, a SegOutput; got {type(output).__name__}. "
-            "Wrap the network: Teacher(network)(images)."
-        )
+def teacher_outputs(output: SegOutput | Mapping[str, SegOutput] | None) -> dict[str, SegOutput]:
+    """What teachers answered, by name; one alone is called ``teacher``.
+
+    Raises:
+        ArgumentError: If a network answered that is not wrapped in a Teacher.
+    """
+    if output is None:
+        return {}
+    outputs = dict(output) if isinstance(output, Mapping) else {ALONE: output}
+    for one in outputs.values():
+        if not isinstance(one, SegOutput):
+            raise ArgumentError(
+                "`teacher_output` must be what a Teacher answers, a SegOutput, or several by name; "
+                f"got {type(one).__name__}. Wrap the network: Teacher(network)(images)."
+            )
+    return outputs

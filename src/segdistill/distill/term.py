@@ -30,6 +30,8 @@ class Term:
             ``{"mimic": 2e-6, "contrast": 5e-3}``. Default None: as published.
         options: Keyword arguments of the loss; for a loss that is named.
         name: Its name in ``StepOutput.parts``. Default None: the loss's.
+        teacher: Which of several teachers it learns from, or ``mean``. Default None: the only one; of several, their
+            mean for logits.
     """
 
     loss: str | nn.Module
@@ -38,13 +40,15 @@ class Term:
     weight: float | Mapping[str, float] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
+    teacher: str | None = None
 
 
 class BoundTerm(NamedTuple):
-    """A term after construction: the layers it reads, and the weight of every part it returns."""
+    """A term after construction: the layers it reads, the weight of every part it returns, and its teacher."""
 
     layers: list[tuple[str, str]]  # student's and teacher's
     weights: dict[str, float]  # by the name in StepOutput.parts
+    teacher: str | None = None  # among the teachers' answers; None: whichever answers
 
 
 def as_terms(terms: Term | str | Sequence[Term | str]) -> list[Term]:
@@ -180,5 +184,6 @@ def check_classes(name: str, student: int | None, teacher: int | None) -> None:
     if None not in (student, teacher) and student != teacher:
         raise ArgumentError(
             f"the term {name!r} compares logits, so student and teacher must have the same classes; "
-            f"got {student} and {teacher}. Distil features instead, or retrain one of them."
+            f"got {student} and {teacher}. Bring them together by name, `Teacher(..., classes=map_classes(...))`, or "
+            "distil features instead."
         )

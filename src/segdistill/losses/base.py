@@ -32,8 +32,9 @@ class DistillationLoss(nn.Module, ABC):
     """A loss that compares maps of a student with maps of a teacher.
 
     ``forward(student, teacher)`` takes a map each, (B, C, h, w); a loss with ``several`` also takes two lists of maps,
-    and one with ``uses_labels`` takes the labels (B, H, W) as third argument. It returns an unweighted scalar, or a
-    named tuple of scalars, one for each of ``parts``. The teacher's maps are constants.
+    and one with ``uses_labels`` takes the labels (B, H, W) as third argument. One that ``weighs_pixels`` also takes
+    ``weight=``, (B, H, W) in [0, 1]: how much each pixel counts, as where a teacher is unsure. It returns an unweighted
+    scalar, or a named tuple of scalars, one for each of ``parts``. The teacher's maps are constants.
 
     A loss with parameters of its own names the widths of its maps ``student_channels`` and ``teacher_channels`` in its
     constructor (lists of widths where it reads several maps), and the number of classes ``num_classes``: the
@@ -45,6 +46,7 @@ class DistillationLoss(nn.Module, ABC):
         several: Whether it takes several maps too.
         same_size: Whether its maps must be of one size. The `Distiller` then resizes the student's map to the
             teacher's before the call. Losses that resize themselves need not.
+        weighs_pixels: Whether ``forward`` takes ``weight=``. Losses without it let every pixel count fully.
         beside: Losses that stand beside it, with their defaults, in the published comparisons.
         variants: Further methods of a comparison: by suffix, what differs in its term.
 
@@ -65,6 +67,7 @@ class DistillationLoss(nn.Module, ABC):
     layer: str = "logits"
     several: bool = False
     same_size: bool = False
+    weighs_pixels: bool = False
     beside: tuple[str, ...] = ("kd",)
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 

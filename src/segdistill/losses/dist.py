@@ -5,6 +5,7 @@ from torch import Tensor
 
 from segdistill.losses.base import DistillationLoss, Maps
 from segdistill.losses.common.pair import check_same_channels, map_pairs, matched_pair
+from segdistill.losses.common.resize import match_weight
 from segdistill.ops import check_not_negative, check_positive, without_autocast
 
 EPS = 1e-8
@@ -12,7 +13,13 @@ EPS = 1e-8
 
 
 def dist(
-    student: Tensor, teacher: Tensor, *, beta: float = 1.0, gamma: float = 1.0, temperature: float = 1.0
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    beta: float = 1.0,
+    gamma: float = 1.0,
+    temperature: float = 1.0,
+    weight: Tensor | None = None,
 ) -> Tensor:
     r"""Compare class probabilities up to scale and offset, by Pearson's correlation.
 
@@ -32,6 +39,8 @@ def dist(
         beta: Weight of the relation between classes, at least 0.
         gamma: Weight of the relation between pixels, at least 0.
         temperature: T, above 0.
+        weight: (B, H', W') in [0, 1], resized bilinearly: how much each pixel counts, in the mean and in the
+            correlation over pixels. None: all alike.
 
     Returns:
         Scalar, float32 or more, between 0 and 2 T^2 (beta + gamma).
@@ -53,27 +62,43 @@ def dist(
         student, teacher = matched_pair(student, teacher)
         check_same_channels(student, teacher, "DIST compares logits over one class table.")
         q, p = ((x / temperature).softmax(1).movedim(1, -1).flatten(0, -2) for x in (student, teacher))
-        inter = 1 - pearson(q, p, dim=1).mean()
-        intra = 1 - pearson(q, p, dim=0).mean()
+        if weight is None:
+            inter = 1 - pearson(q, p, dim=1).mean()
+            intra = 1 - pearson(q, p, dim=0).mean()
+        else:
+            weights = match_weight(weight, teacher).flatten()
+            total = weights.sum()
+            counts = (total > 0).to(q.dtype)  # nothing to compare: zero, with a zero gradient
+            inter = counts - (weights * pearson(q, p, dim=1)).sum() / total.clamp_min(EPS)
+            intra = counts - pearson(q, p, dim=0, weight=weights[:, None]).mean()
         return temperature**2 * (beta * inter + gamma * intra)
 
 
-def pearson(x: Tensor, y: Tensor, dim: int) -> Tensor:
+def pearson(x: Tensor, y: Tensor, dim: int, weight: Tensor | None = None) -> Tensor:
     """Pearson's correlation of ``x`` and ``y`` along a dimension, which the result lacks; 0 for a constant.
+
+    With ``weight``, not negative, that of the weighted values.
 
     Example:
         >>> pearson(torch.tensor([[1.0, 2.0], [3.0, 3.0]]), torch.tensor([[5.0, 9.0], [1.0, 2.0]]), dim=1).round()
         tensor([1., 0.])
     """
-    x, y = _centred(x, dim), _centred(y, dim)
+    x, y = _centred(x, dim, weight), _centred(y, dim, weight)
     lengths = torch.linalg.vector_norm(x, dim=dim) * torch.linalg.vector_norm(y, dim=dim)
     correlation: Tensor = (x * y).sum(dim) / (lengths + EPS)
     return correlation
 
 
-def _centred(x: Tensor, dim: int) -> Tensor:
-    """``x`` less its mean; exactly zero where only rounding is left, whose direction would mean nothing."""
-    centred = x - x.mean(dim, keepdim=True)
+def _centred(x: Tensor, dim: int, weight: Tensor | None) -> Tensor:
+    """``x`` less its mean; exactly zero where only rounding is left, whose direction would mean nothing.
+
+    Each value is multiplied by the root of its weight, so that products of two have the weight.
+    """
+    if weight is None:
+        centred = x - x.mean(dim, keepdim=True)
+    else:
+        mean = (weight * x).sum(dim, keepdim=True) / weight.sum(dim, keepdim=True).clamp_min(EPS)
+        centred, x = (x - mean) * weight.sqrt(), x * weight.sqrt()
     with torch.no_grad():
         spread, length = (torch.linalg.vector_norm(v, dim=dim, keepdim=True) for v in (centred, x))
         constant = spread <= 32 * torch.finfo(x.dtype).eps * length
@@ -109,6 +134,7 @@ class DISTLoss(DistillationLoss):
     title = "DIST"
     layer = "logits"
     several = True
+    weighs_pixels = True
     published = 1.0
     beside = ()
 
@@ -123,12 +149,17 @@ class DISTLoss(DistillationLoss):
         self.gamma = gamma
         self.temperature = temperature
 
-    def forward(self, student: Maps, teacher: Maps) -> Tensor:
+    def forward(self, student: Maps, teacher: Maps, *, weight: Tensor | None = None) -> Tensor:
         """Compare logits (B, K, h, w) and (B, K, H, W), or lists of them; a scalar.
+
+        Args:
+            student: Of the student.
+            teacher: Of the teacher, same classes.
+            weight: (B, H, W) in [0, 1], how much each pixel counts; None: all alike.
 
         Raises:
             ValueError: If classes, batches or the numbers of maps differ.
         """
         options = {"beta": self.beta, "gamma": self.gamma, "temperature": self.temperature}
-        first, *others = (dist(s, t, **options) for s, t in map_pairs(student, teacher))
+        first, *others = (dist(s, t, weight=weight, **options) for s, t in map_pairs(student, teacher))
         return first + self.aux_weight * sum(others)

@@ -6,13 +6,23 @@ from torch.nn import functional as F
 
 from segdistill.losses.base import DistillationLoss
 from segdistill.losses.common.pair import matched_pair
-from segdistill.losses.common.resize import match_labels
+from segdistill.losses.common.resize import match_labels, match_weight
 from segdistill.ops import check_positive, without_autocast
 from segdistill.types import IGNORE_INDEX
 from segdistill.util import ArgumentError
 
+EPS = 1e-6
+"""Least sum of weights that is divided by."""
 
-def kd(student: Tensor, teacher: Tensor, labels: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
+
+def kd(
+    student: Tensor,
+    teacher: Tensor,
+    labels: Tensor | None = None,
+    *,
+    temperature: float = 1.0,
+    weight: Tensor | None = None,
+) -> Tensor:
     r"""Measure how far the student's class probabilities are from the teacher's.
 
     The Kullback-Leibler divergence of softened probabilities, averaged over pixels; zero exactly where
@@ -28,6 +38,7 @@ def kd(student: Tensor, teacher: Tensor, labels: Tensor | None = None, *, temper
         labels: (B, H', W') integers, resized by nearest neighbour; pixels of ``IGNORE_INDEX`` do not count.
             None: every pixel counts.
         temperature: T, above 0. Larger values weigh the unlikely classes more.
+        weight: (B, H', W') in [0, 1], resized bilinearly: how much each pixel counts in the mean. None: all alike.
 
     Returns:
         Scalar in nats, float32 or more; zero with a zero gradient where no pixel counts.
@@ -57,9 +68,15 @@ def kd(student: Tensor, teacher: Tensor, labels: Tensor | None = None, *, temper
             F.softmax(teacher / temperature, dim=1),
             reduction="none",
         ).sum(dim=1)
-        if labels is None:
+        counts = None if labels is None else match_labels(labels, teacher) != IGNORE_INDEX
+        if weight is not None:
+            weights = match_weight(weight, teacher)
+            weights = weights if counts is None else weights * counts
+            # Where nothing counts, what is there may be infinite.
+            total = torch.where(weights > 0, weights * divergence, 0.0).sum()
+            return total / weights.sum().clamp_min(EPS) * temperature**2
+        if counts is None:
             return divergence.mean() * temperature**2
-        counts = match_labels(labels, teacher) != IGNORE_INDEX
         return torch.where(counts, divergence, 0.0).sum() / counts.sum().clamp_min(1) * temperature**2
 
 
@@ -82,6 +99,7 @@ class KDLoss(DistillationLoss):
 
     title = "KD"
     layer = "logits"
+    weighs_pixels = True
     published = 1.0
     beside = ()
 
@@ -96,17 +114,21 @@ class KDLoss(DistillationLoss):
         """Whether ``forward`` needs the labels."""
         return self.labelled_only
 
-    def forward(self, student: Tensor, teacher: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self, student: Tensor, teacher: Tensor, labels: Tensor | None = None, *, weight: Tensor | None = None
+    ) -> Tensor:
         """Return the divergence of the student's logits (B, K, h, w) from the teacher's, a scalar.
 
         Args:
             student: Logits of the student.
             teacher: Logits of the teacher, same classes.
             labels: (B, H, W); read only where ``labelled_only``.
+            weight: (B, H, W) in [0, 1], how much each pixel counts; None: all alike.
 
         Raises:
             ValueError: If shapes do not fit, or labels are needed and missing.
         """
         if self.labelled_only and labels is None:
             raise ArgumentError("`labels` must be given where `labelled_only` is set; got None.")
-        return kd(student, teacher, labels if self.labelled_only else None, temperature=self.temperature)
+        read = labels if self.labelled_only else None
+        return kd(student, teacher, read, temperature=self.temperature, weight=weight)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from segdistill.util import lazy
 
 if TYPE_CHECKING:
+    from segdistill.networks.classmap import ClassMap, Wanted, map_classes
     from segdistill.networks.feeding import resize_logits
     from segdistill.networks.files import read_network, save_network
     from segdistill.networks.network import Network, as_network
@@ -12,21 +13,31 @@ if TYPE_CHECKING:
     from segdistill.networks.sources import SOURCES, create_network
     from segdistill.networks.sources.official import load_official
     from segdistill.networks.teacher import Teacher
+    from segdistill.networks.teachers import ALONE, MEAN, Teachers, classes_of_mean, mean_output, named_teachers
     from segdistill.networks.tensors import read_tensors
     from segdistill.networks.zoo import list_networks
 
 __getattr__ = lazy(
     __name__,
     {
+        "ALONE": "segdistill.networks.teachers",
+        "ClassMap": "segdistill.networks.classmap",
         "LogitsOf": "segdistill.networks.reading",
+        "MEAN": "segdistill.networks.teachers",
         "Network": "segdistill.networks.network",
         "SOURCES": "segdistill.networks.sources",
         "Teacher": "segdistill.networks.teacher",
+        "Teachers": "segdistill.networks.teachers",
+        "Wanted": "segdistill.networks.classmap",
         "as_network": "segdistill.networks.network",
+        "classes_of_mean": "segdistill.networks.teachers",
         "create_network": "segdistill.networks.sources",
         "find_logits": "segdistill.networks.reading",
         "list_networks": "segdistill.networks.zoo",
         "load_official": "segdistill.networks.sources.official",
+        "map_classes": "segdistill.networks.classmap",
+        "mean_output": "segdistill.networks.teachers",
+        "named_teachers": "segdistill.networks.teachers",
         "read_network": "segdistill.networks.files",
         "read_tensors": "segdistill.networks.tensors",
         "resize_logits": "segdistill.networks.feeding",
@@ -35,15 +46,24 @@ __getattr__ = lazy(
 )
 
 __all__ = [
+    "ALONE",
+    "MEAN",
     "SOURCES",
+    "ClassMap",
     "LogitsOf",
     "Network",
     "Teacher",
+    "Teachers",
+    "Wanted",
     "as_network",
+    "classes_of_mean",
     "create_network",
     "find_logits",
     "list_networks",
     "load_official",
+    "map_classes",
+    "mean_output",
+    "named_teachers",
     "read_network",
     "read_tensors",
     "resize_logits",

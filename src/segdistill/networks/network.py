@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from segdistill.labels import LabelTable
 from segdistill.networks.feeding import Feed, cut_logits, cut_map
 from segdistill.networks.layouts import Layout, as_map, find_layout, prefix_of
-from segdistill.networks.reading import LogitsOf, Recorder, read_output
+from segdistill.networks.reading import LogitsOf, Recorder, has_logits, read_output
 from segdistill.types import AS_IT_IS, Preprocessing, SegOutput
 from segdistill.util import ArgumentError, NetworkError, nearest
 
@@ -42,13 +42,14 @@ class Network(nn.Module):
         labels: Its classes, where they are known.
         spec: What `create_network` takes to build it again, as JSON can hold it; None: it cannot be built by name.
         channels: Width of every feature of its `SegOutput`, where they are known; spares the trial run.
-        num_classes: Channels of the logits, where they are known. One channel counts as two classes, see `read_output`.
+        num_classes: Channels of the logits, where they are known. One channel counts as two classes, see `read_output`;
+            0: the module scores no classes, as a backbone, and its logits are empty, (B, 0, 1, 1).
         role: What messages call it.
 
     Attributes:
         module: The plain module.
         channels: Width of every named feature; those that a trial run on a small image could not tell are missing.
-        num_classes: Channels of the logits; None where it could not be told.
+        num_classes: Channels of the logits; None where it could not be told, 0 without classes.
 
     Raises:
         NetworkError: If a feature is neither given by the module nor one of its layers.
@@ -83,13 +84,13 @@ class Network(nn.Module):
         self.feed = Feed(self.preprocessing).to(a_weight(module).device)
         self.given = dict(channels or {})  # features that the module itself names
         self.channels: dict[str, int] = {}
+        self.hooked: dict[str, str] = {}
         self.num_classes = 2 if num_classes == 1 else num_classes  # a sigmoid's channel is read as two
         sources = features.values() if isinstance(features, Mapping) else features or ()
         layers = dict(module.named_modules())
         if (channels is None or num_classes is None) and not (sources and all(name in layers for name in sources)):
             self._try()
         self.taps: dict[str, str] = {name: name for name in self.given}
-        self.hooked: dict[str, str] = {}
         self.layouts: dict[str, Layout] = {}
         self._recorders: dict[str, Recorder] = {}
         self._tap(features)
@@ -120,7 +121,7 @@ class Network(nn.Module):
                 f"`images` of the {self.role} must be floating point in [0, 1]; got {image.dtype}. Divide by 255."
             )
         fed = self.feed(image)
-        output = read_output(self._run_hooked(fed) if self.hooked else self.module(fed), self.logits_of)
+        output = self._read(self._run_hooked(fed) if self.hooked else self.module(fed), fed)
         features = {}
         for name, source in self.taps.items():
             if name in self.hooked:
@@ -135,11 +136,19 @@ class Network(nn.Module):
         size, padded = image.shape[-2:], fed.shape[-2:]
         aux, certainty = output.aux_logits, output.certainty
         return SegOutput(
-            cut_logits(output.logits, padded, size),
+            cut_logits(output.logits, padded, size) if output.logits.shape[1] else output.logits,
             None if aux is None else cut_logits(aux, padded, size),
             {name: cut_map(feature, padded, size) for name, feature in features.items()},
             None if certainty is None else cut_logits(certainty[:, None], padded, size)[:, 0],
         )
+
+    def _read(self, raw: Any, fed: Tensor) -> SegOutput:
+        """What the module returned; a teacher that is tapped for features need not score classes."""
+        if self.num_classes is None and self.role == "teacher" and self.hooked and self.logits_of is None:
+            self.num_classes = None if has_logits(raw) else 0
+        if self.num_classes == 0:
+            return SegOutput(fed.new_empty(len(fed), 0, 1, 1))
+        return read_output(raw, self.logits_of)
 
     def _laid_out(self, name: str, source: str, output: Any, fed: Tensor) -> Tensor:
         """The output of a layer as a map; how it is laid out is found at the first call, which is the trial run."""
@@ -192,7 +201,7 @@ class Network(nn.Module):
 
     def _try(self) -> None:
         """Learn from a trial run what the module gives: widths of its own features, number of classes."""
-        output = self._trial(lambda image: read_output(self.module(self.feed(image)), self.logits_of))
+        output = self._trial(lambda image: self._read(self.module(self.feed(image)), image))
         if output is not None:
             self.num_classes = output.logits.shape[1]
             self.given = {name: feature.shape[1] for name, feature in output.features.items()}

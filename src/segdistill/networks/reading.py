@@ -49,6 +49,12 @@ def read_output(raw: Any, logits_of: LogitsOf | None) -> SegOutput:
     return read._replace(logits=_as_classes(read.logits), aux_logits=None if aux is None else _as_classes(aux))
 
 
+def has_logits(output: Any) -> bool:
+    """Whether `find_logits` finds class scores."""
+    found = _candidate(output)
+    return isinstance(output, SegOutput) or (isinstance(found, Tensor) and found.dim() == 4)
+
+
 def find_logits(output: Any) -> Tensor:
     """The class scores in what a network returned.
 
@@ -58,13 +64,7 @@ def find_logits(output: Any) -> Tensor:
     Raises:
         NetworkError: For anything else; the message says to give a callable.
     """
-    found = output
-    if isinstance(output, Mapping):
-        found = next((output[key] for key in ("out", "logits") if key in output), None)
-    elif hasattr(output, "logits"):
-        found = output.logits
-    elif isinstance(output, (tuple, list)) and output:
-        found = output[0]
+    found = _candidate(output)
     if isinstance(found, Tensor) and found.dim() == 4:
         return found
     shape = f" of shape {tuple(found.shape)}" if isinstance(found, Tensor) else ""
@@ -72,6 +72,14 @@ def find_logits(output: Any) -> Tensor:
         f"a network's output must be or contain logits (B, K, h, w); got {type(output).__name__}{shape}. "
         "Give `logits=`, a function from the output to such a tensor."
     )
+
+
+def _candidate(output: Any) -> Any:
+    if isinstance(output, Mapping):
+        return next((output[key] for key in ("out", "logits") if key in output), None)
+    if hasattr(output, "logits"):
+        return output.logits
+    return output[0] if isinstance(output, (tuple, list)) and output else output
 
 
 def _as_classes(logits: Tensor) -> Tensor:

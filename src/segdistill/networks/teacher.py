@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segdistill.networks.classmap import ClassMap
 from segdistill.networks.feeding import per_channel
 from segdistill.networks.folding import fold_batch_norms
 from segdistill.networks.network import Features, as_network
@@ -31,7 +32,8 @@ class Teacher(nn.Module):
             name and layer are the same. A value is a feature that the network names itself (those of the zoo:
             ``layer1`` ... ``layer4``, ``head``) or the dotted name of one of its layers. Default: all that
             it names itself.
-        logits: Takes the network's output to class scores (B, K, h, w). Default: found, see `find_logits`.
+        logits: Takes the network's output to class scores (B, K, h, w). Default: found, see `find_logits`. A network
+            without any, a backbone, teaches ``features`` only: its logits are empty, (B, 0, 1, 1).
         mean: Subtracted from each channel of the image, which is RGB in [0, 1]. Default None: nothing.
         std: Each channel is divided by it. Default None: nothing.
         bgr: The network takes blue first. ``mean`` and ``std`` are then in that order.
@@ -46,6 +48,10 @@ class Teacher(nn.Module):
         fold_bn: Fold batch normalisation into the convolutions before it, see `fold_batch_norms`: the same outputs
             up to rounding, with fewer layers. Where that cannot be, a warning says why. Default False.
         compile: ``torch.compile`` the network. Default False.
+        classes: Brings its classes to the student's, see `map_classes`: its logits are then those of ``classes.known``.
+            Default None: it has the student's classes.
+        certainty: Pass on how certain the network is of each pixel, if it says so: losses on logits weigh by it.
+            Default True.
 
     Attributes:
         network: The `Network` that answers.
@@ -81,6 +87,8 @@ class Teacher(nn.Module):
         precision: torch.dtype | None = None,
         fold_bn: bool = False,
         compile: bool = False,
+        classes: ClassMap | None = None,
+        certainty: bool = True,
     ) -> None:
         super().__init__()
         if precision not in (None, torch.float32, torch.bfloat16, torch.float16):
@@ -90,10 +98,13 @@ class Teacher(nn.Module):
         )
         self.network = copy.deepcopy(network) if fold_bn or compile or precision is not None else network
         self.precision = precision
+        self.classes, self.certainty = classes, certainty
         device = network.feed.mean.device
         self.register_buffer("image_mean", _given(image_mean, device), persistent=False)
         self.register_buffer("image_std", _given(image_std, device), persistent=False)
         self.eval()
+        if classes is not None:
+            classes.to(device)
         if precision is not None:
             self.network.module.float()
         self.num_folded = self._fold_batch_norms() if fold_bn else 0
@@ -115,12 +126,22 @@ class Teacher(nn.Module):
             image = image + self.image_mean
         with self._autocast(image.device.type):
             output: SegOutput = self.network(image if self.precision is None else image.float())
-        return output
+        if not self.certainty:
+            output = output._replace(certainty=None)
+        if self.classes is None:
+            return output
+        aux = None if output.aux_logits is None else self.classes(output.aux_logits)
+        return output._replace(logits=self.classes(output.logits), aux_logits=aux)
 
     def segment(self, image: Tensor) -> Tensor:
-        """Class scores alone, (B, K, h, w)."""
+        """Scores of all classes of the student, (B, K, h, w); one that it does not know is never the largest."""
         logits: Tensor = self(image).logits
-        return logits
+        return logits if self.classes is None else self.classes.widen(logits)
+
+    @property
+    def num_classes(self) -> int | None:
+        """Channels of its logits: the classes that student and teacher know; None where it could not be told."""
+        return self.network.num_classes if self.classes is None else len(self.classes.known)
 
     def _autocast(self, device: str) -> AbstractContextManager[Any]:
         if self.precision is None:

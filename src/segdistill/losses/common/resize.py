@@ -30,3 +30,17 @@ def match_labels(labels: Tensor, teacher: Tensor) -> Tensor:
         return labels
     # `interpolate` takes no integers; label ids are far below 2^24 and survive float32.
     return F.interpolate(labels[:, None].float(), size=size, mode="nearest")[:, 0].to(labels.dtype)
+
+
+def match_weight(weight: Tensor, teacher: Tensor) -> Tensor:
+    """Resize the weights of pixels (B, H, W) to the teacher's height and width, bilinearly, if they differ.
+
+    Raises:
+        ValueError: If the weights are no floating-point numbers, or not of the teacher's images.
+    """
+    if weight.ndim != 3 or weight.shape[0] != teacher.shape[0] or not weight.is_floating_point():
+        raise ArgumentError(
+            f"`weight` must be floating-point numbers (B, H, W) for {teacher.shape[0]} images; "
+            f"got {weight.dtype} of shape {tuple(weight.shape)}."
+        )
+    return match_size(weight[:, None].to(teacher.dtype), teacher)[:, 0].detach()
