@@ -16,7 +16,7 @@ import torch
 from tests.networks import contract, golden
 
 from segdistill.labels import LabelTable
-from segdistill.networks import create_network
+from segdistill.networks import Teacher, create_network
 from segdistill.networks.sources.openmmlab import NAMES
 from segdistill.util import ArgumentError, MissingFileError, WeightsError
 
@@ -237,6 +237,18 @@ def test_files_that_torch_refuses(tmp_path):
     torch.save({"message_hub": HistoryBuffer(), "state_dict": {}}, path)
     with pytest.raises(ArgumentError, match=r"it holds [\w.]*HistoryBuffer\. Save its state dict alone"):
         build("pspnet_resnet18", weights=path)
+
+
+def test_a_teacher_is_folded_and_compiled(tmp_path):
+    network = build("pspnet_resnet18", weights=write(tmp_path / "a.pth"))
+    norms = sum(isinstance(layer, torch.nn.BatchNorm2d) for layer in network.modules())
+    teacher = Teacher(network, fold_bn=True)
+    assert teacher.num_folded == norms
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(teacher(image).logits, network(image).logits, rtol=1e-4, atol=1e-3)
+        compiled = torch.compile(network.module, backend="eager", fullgraph=True)
+        assert torch.equal(compiled(image).logits, network.module(image).logits)
 
 
 def test_untrained_networks_need_a_number_of_classes():
