@@ -16,7 +16,7 @@ import torch
 from tests.networks import contract, golden
 
 from segdistill.labels import LabelTable
-from segdistill.networks import Teacher, create_network
+from segdistill.networks import Teacher, create_network, save_network
 from segdistill.networks.sources.openmmlab import NAMES
 from segdistill.util import ArgumentError, MissingFileError, WeightsError
 
@@ -220,6 +220,22 @@ def test_tensors_that_do_not_fit(change, message, tmp_path):
         build("pspnet_resnet18", weights=path)
 
 
+@pytest.mark.parametrize(
+    "meta", [{"CLASSES": ["car", "car"]}, {"CLASSES": ["road", "car"], "PALETTE": [[1, 2, 3], [1, 2, None]]}]
+)
+def test_classes_that_cannot_be(meta, tmp_path):
+    with pytest.raises(WeightsError, match=r"a\.pth must have a meta with distinct classes and colours"):
+        build("pspnet_resnet18", weights=write(tmp_path / "a.pth", num_classes=2, meta=meta))
+
+
+def test_weights_that_we_saved(tmp_path):
+    trained = build("deeplabv3_mobilenetv2", num_classes=2, options={"channels": 8})
+    trained.labels = LabelTable.from_names(["road", "car"])
+    save_network(tmp_path / "w.safetensors", trained)
+    again = build("deeplabv3_mobilenetv2", num_classes=2, options={"channels": 8}, weights=tmp_path / "w.safetensors")
+    assert torch.equal(again.module.decode_head.conv_seg.weight, trained.module.decode_head.conv_seg.weight)
+
+
 def test_classes_that_contradict_the_classifier(tmp_path):
     path = write(tmp_path / "a.pth", meta={"CLASSES": ("road", "car")})
     with pytest.raises(WeightsError, match="must name its 19 classes; its meta names 2"):
@@ -254,18 +270,16 @@ def test_a_teacher_is_folded_and_compiled(tmp_path):
 def test_untrained_networks_need_a_number_of_classes():
     with pytest.raises(ArgumentError, match="`num_classes` must be given"):
         build("pspnet_resnet18")
-    with pytest.raises(ArgumentError, match="`num_classes` must be a positive integer; got 0"):
+    with pytest.raises(ArgumentError, match="`num_classes` must be a whole number from 1 on; got 0"):
         build("pspnet_resnet18", num_classes=0)
-    with pytest.raises(ArgumentError, match="`channels` must be a positive integer; got 'wide'"):
+    with pytest.raises(ArgumentError, match="`channels` must be a whole number from 2 on; got 'wide'"):
         build("pspnet_resnet18", num_classes=2, options={"channels": "wide"})
 
 
 @pytest.mark.parametrize("prefix", ["", "backbone."])
 def test_a_backbone_to_start_from(prefix, tmp_path):
-    state = {
-        key.replace("backbone.", prefix): value
-        for key, value in golden.rebuild(parts("psp_resnet18", "backbone")).items()
-    }
+    theirs = weights_of("pspnet_resnet18", 19)
+    state = {key.replace("backbone.", prefix): theirs[key] for key in parts("psp_resnet18", "backbone")}
     torch.save({"state_dict": {**state, f"{prefix and 'head.'}fc.weight": torch.zeros(1000, 512)}}, tmp_path / "b.pth")
     network = build("deeplabv3_resnet18", num_classes=3, pretrained=tmp_path / "b.pth")
     assert network.training

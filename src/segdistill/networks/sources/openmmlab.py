@@ -42,7 +42,8 @@ def create(
     Args:
         name: One of ``NAMES``, for example ``pspnet_resnet101``.
         num_classes: Channels of the logits. None: as in ``weights``.
-        weights: A ``.pth`` of OpenMMLab: ``{"meta": ..., "state_dict": ...}``, or a state dict. None: untrained.
+        weights: A ``.pth`` of OpenMMLab: ``{"meta": ..., "state_dict": ...}``, or a state dict; or a ``.safetensors``
+            that `save_network` wrote, of the same network. None: untrained.
         pretrained: A ``.pth`` of OpenMMLab whose backbone an untrained network starts with: a classifier's, or one that
             segments other classes.
         options: ``output_stride`` (8, 16, 32), ``channels`` (of the map ``head``; the auxiliary head has half of it),
@@ -50,7 +51,7 @@ def create(
             without them 8, the published width, True, and ImageNet's mean and standard deviation of RGB.
 
     Returns:
-        The network; from ``weights`` in evaluation mode, with the classes that the file names.
+        The network; from a ``.pth`` in evaluation mode, with the classes that the file names.
 
     Raises:
         ArgumentError: If a name or option does not exist or is out of range, or torch refuses a file.
@@ -61,15 +62,19 @@ def create(
     if name not in NAMES:
         raise ArgumentError(f"`name` must be a network of the source `openmmlab`; got {name!r}. {nearest(name, NAMES)}")
     check_options(options, _OPTIONS, "the source `openmmlab`")
-    if weights is None:
+    if weights is not None and pretrained:
+        raise ArgumentError(f"`pretrained` must be left out beside `weights`, which has it all; got {pretrained!r}.")
+    if weights is None or Path(weights).suffix == ".safetensors":
         if num_classes is None:
-            raise ArgumentError("`num_classes` must be given for a network without `weights`; got None.")
+            raise ArgumentError("`num_classes` must be given for a network without a `.pth` of OpenMMLab; got None.")
         network = _untrained(name, num_classes, options)
         if pretrained:
             _load_backbone(network.module, pretrained)
+        if weights is not None:
+            from segdistill.networks.files import load_weights
+
+            load_weights(network, weights)
         return network
-    if pretrained:
-        raise ArgumentError(f"`pretrained` must be left out beside `weights`, which has it all; got {pretrained!r}.")
     state, beside = read_checkpoint(weights)
     meta = _mapping(beside.get("meta"))
     found, told = _told(state, meta, weights)
@@ -89,9 +94,9 @@ def _untrained(name: str, num_classes: int, options: Mapping[str, Any]) -> Netwo
     layout = {"output_stride": 8, "channels": _CHANNELS[backbone], "aux": True, **layout}
     if layout["output_stride"] not in (8, 16, 32):
         raise ArgumentError(f"`output_stride` must be 8, 16 or 32; got {layout['output_stride']!r}.")
-    for key, value in (("num_classes", num_classes), ("channels", layout["channels"])):
-        if type(value) is not int or value < 1:
-            raise ArgumentError(f"`{key}` must be a positive integer; got {value!r}.")
+    for key, value, least in (("num_classes", num_classes, 1), ("channels", layout["channels"], 2)):
+        if type(value) is not int or value < least:
+            raise ArgumentError(f"`{key}` must be a whole number from {least} on; got {value!r}.")
     # The blocks come from the zoo, and with it timm, which the losses and the distiller do without.
     from segdistill.networks.openmmlab import EncoderDecoder
 
@@ -155,7 +160,10 @@ def _labels(meta: Mapping[str, Any], num_classes: int, path: str | Path) -> Labe
     if len(names) != num_classes:
         raise WeightsError(f"{path} must name its {num_classes} classes; its meta names {len(names)}.")
     drawn = colors if isinstance(colors, (list, tuple)) and len(colors) == num_classes else None
-    return LabelTable.from_names([str(name) for name in names], drawn, name="openmmlab")
+    try:
+        return LabelTable.from_names([str(name) for name in names], drawn, name="openmmlab")
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{path} must have a meta with distinct classes and colours for them: {error}") from error
 
 
 def _load_backbone(module: nn.Module, path: bool | str | Path) -> None:
