@@ -137,6 +137,22 @@ def test_the_python_of_the_page_on_prediction_runs(tmp_path, save_network, monke
     assert scope["likely"].shape[1:] == scope["mask"].shape
 
 
+def test_the_python_of_the_page_on_openmmlab_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trained = segdistill.create_network("pspnet_resnet50", source="openmmlab", num_classes=2, options={"channels": 16})
+    meta = {"CLASSES": ("road", "car"), "PALETTE": [[128, 64, 128], [0, 0, 142]]}
+    torch.save({"meta": meta, "state_dict": trained.module.state_dict()}, "FILE.pth")
+    page = (ROOT / "docs/sources/openmmlab.md").read_text(encoding="utf-8")
+    (code,) = samples(page, "python")
+    scope = {"loader": [(torch.rand(2, 3, 64, 64), torch.randint(0, 2, (2, 64, 64)))]}
+    exec(code, scope)
+    assert scope["network"].labels.names == ("road", "car")
+    assert scope["small"].num_classes == 2
+    (teacher,) = samples(page, "yaml")
+    Recipe(**yaml.safe_load(teacher), name="r", data={"dataset": "streets", "crop_size": [64, 64]},
+           model={"name": "pspnet_resnet18"}, terms={"kd": {}}, train={"iterations": 1})  # fmt: skip
+
+
 def test_every_option_of_predict_is_documented():
     from inspect import signature
 

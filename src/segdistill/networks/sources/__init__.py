@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from segdistill.networks.network import Network
-from segdistill.networks.sources import official, zoo
+from segdistill.networks.sources import official, openmmlab, zoo
 from segdistill.util import ArgumentError, NetworkError, nearest
 
 SOURCES: Final[dict[str, Callable[..., Network]]] = {
     "official": official.create,
+    "openmmlab": openmmlab.create,
     "zoo": zoo.create,
 }
 """Every source by the name that recipes use."""
