@@ -65,7 +65,6 @@ def test_promises_of_every_architecture(name, tmp_path):
         ("Unet", "vgg11"),
         ("Segformer", "mit_b0"),
         ("FPN", "tu-convnext_atto"),
-        ("Unet", "tu-vgg11"),
     ],
 )
 def test_encoders_of_every_kind(name, encoder):
