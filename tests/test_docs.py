@@ -153,6 +153,17 @@ def test_the_python_of_the_page_on_openmmlab_runs(tmp_path, monkeypatch):
            model={"name": "pspnet_resnet18"}, terms={"kd": {}}, train={"iterations": 1})  # fmt: skip
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/sources").glob("*.md")), ids=lambda page: page.stem)
+def test_the_python_of_the_pages_on_sources_runs(page):
+    scope = {}
+    for block in samples(page.read_text(encoding="utf-8"), "python"):
+        exec(block, scope)
+    distiller = segdistill.Distiller(scope["student"], [segdistill.Term(segdistill.KDLoss(), name="kd")])
+    images = torch.rand(2, 3, 64, 64)
+    labels = torch.randint(0, 9, (2, 64, 64))
+    assert torch.isfinite(distiller(images, labels, segdistill.Teacher(scope["teacher"])(images)).loss)
+
+
 def test_every_option_of_predict_is_documented():
     from inspect import signature
 

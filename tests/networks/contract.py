@@ -48,7 +48,7 @@ def check_output(network):
 def check_feeding(network):
     """Images in [0, 1] are normalised on the way, as ``preprocessing`` says and only there."""
     network.eval()
-    pre, x = network.preprocessing, image(network, 1, (64, 64))
+    pre, x = network.preprocessing, image(network, 1, (128, 128))
     ready = x.flip(1) if pre.bgr else x
     ready = (ready - torch.tensor(pre.mean).view(1, -1, 1, 1)) / torch.tensor(pre.std).view(1, -1, 1, 1)
     bare = Network(network.module, logits=network.logits_of, channels=network.given, num_classes=network.num_classes)
@@ -57,7 +57,7 @@ def check_feeding(network):
 
 
 def check_gradients(network):
-    """The logits, auxiliary ones included, send a gradient to every parameter."""
+    """The logits, auxiliary ones included, send a gradient to every parameter that is not frozen."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.ones_(module.weight)  # timm starts residual branches at zero
@@ -66,7 +66,7 @@ def check_gradients(network):
     if output.aux_logits is not None:
         loss = loss + output.aux_logits.square().sum()
     loss.backward()
-    silent = [key for key, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    silent = [key for key, p in network.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
     assert silent == []
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segdistill.networks.tensors import PICKLES, read_tensors
 from segdistill.util import ArgumentError, MissingFileError
 
 _WRAPPERS: Final = ("state_dict", "model_state_dict", "model")
@@ -58,3 +59,12 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     ):
         raise ArgumentError(f"`path` must be a checkpoint with a state dict; {file} holds something else.")
     return {key.removeprefix("module."): value for key, value in content.items()}, beside
+
+
+def read_state(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a file by name, on the CPU: a safetensors file, or a checkpoint of PyTorch by its suffix.
+
+    Raises:
+        MissingFileError, WeightsError, ArgumentError: As `read_tensors` and `read_checkpoint` do.
+    """
+    return read_checkpoint(path)[0] if Path(path).suffix.lower() in PICKLES else read_tensors(path)[0]
