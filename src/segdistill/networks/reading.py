@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from segdistill.types import SegOutput
 from segdistill.util import NetworkError
 
-LogitsOf = Callable[[Any], Tensor]
-"""From what a network returns to class scores (B, K, h, w)."""
+LogitsOf = Callable[[Any], Tensor | SegOutput]
+"""From what a network returns to class scores (B, K, h, w), or to a `SegOutput` that says more."""
 
 
 class Recorder:
@@ -42,7 +42,8 @@ def read_output(raw: Any, logits_of: LogitsOf | None) -> SegOutput:
     if isinstance(raw, SegOutput) and logits_of is None:
         return raw
     aux = raw.get("aux") if isinstance(raw, Mapping) else None
-    return SegOutput(find_logits(raw) if logits_of is None else logits_of(raw), aux, {})
+    found = find_logits(raw) if logits_of is None else logits_of(raw)
+    return found if isinstance(found, SegOutput) else SegOutput(found, aux, {})
 
 
 def find_logits(output: Any) -> Tensor:
@@ -74,7 +75,7 @@ def as_map(feature: Any, image_size: Sequence[int], origin: str) -> Tensor:
     """Bring a layer's output to (B, C, h, w).
 
     The first tensor of a tuple counts. Tokens (B, N, C) are laid out on the grid that has the image's aspect
-    ratio; one extra token in front (the class token) is dropped.
+    ratio; a class token, and four registers behind it, in front are dropped.
 
     Raises:
         NetworkError: If the output is no map and cannot be laid out as one.
@@ -85,7 +86,7 @@ def as_map(feature: Any, image_size: Sequence[int], origin: str) -> Tensor:
         return feature
     if isinstance(feature, Tensor) and feature.dim() == 3:
         num_tokens = feature.shape[1]
-        for extra in (0, 1):
+        for extra in (0, 1, 5):
             height = round(math.sqrt((num_tokens - extra) * image_size[0] / image_size[1]))
             if height and (num_tokens - extra) % height == 0:
                 width = (num_tokens - extra) // height

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from segdistill.networks.network import Network
-from segdistill.networks.sources import official, zoo
+from segdistill.networks.sources import huggingface, official, zoo
 from segdistill.util import ArgumentError, NetworkError, nearest
 
 SOURCES: Final[dict[str, Callable[..., Network]]] = {
+    "huggingface": huggingface.create,
     "official": official.create,
     "zoo": zoo.create,
 }
