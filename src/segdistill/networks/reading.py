@@ -86,7 +86,9 @@ def as_map(feature: Any, image_size: Sequence[int], origin: str) -> Tensor:
         return feature
     if isinstance(feature, Tensor) and feature.dim() == 3:
         num_tokens = feature.shape[1]
-        for extra in (0, 1, 5):
+        rows, columns = image_size
+        exact = [e for e in (0, 1, 5) if any(h * h * columns == (num_tokens - e) * rows for h in range(1, num_tokens))]
+        for extra in (*exact, 0, 1):
             height = round(math.sqrt((num_tokens - extra) * image_size[0] / image_size[1]))
             if height and (num_tokens - extra) % height == 0:
                 width = (num_tokens - extra) // height

@@ -1,4 +1,4 @@
-"""Networks of transformers, by Hub id, folder or model type: those that score pixels and those that answer with queries."""
+"""Networks of transformers, by Hub id, folder or model type: those that score pixels, those that answer with queries."""
 
 import json
 from collections.abc import Mapping
@@ -68,6 +68,7 @@ _FAMILIES: Final = {
 _STAGES: Final = ("hidden_states_norms", "swin.encoder.layers", "encoder.stages", "stages", "encoder.layers", "layers",
                   "encoder.layer", "layer")  # fmt: skip
 """Where a backbone of transformers keeps its stages or blocks; the first that it has."""
+_BACKBONES: Final = {"beit", "convnext", "convnextv2", "dinov2", "maskformer-swin", "resnet", "swin", "swinv2"}
 _FORBIDDEN: Final = ("auto_map", "use_timm_backbone", "use_pretrained_backbone", "backbone")
 _NOT_SHAPE: Final = {"architectures", "dtype", "id2label", "label2id", "model_type", "num_labels", "torch_dtype",
                      "transformers_version", "_name_or_path"}  # fmt: skip
@@ -115,7 +116,7 @@ def create(
     if pretrained and not published:
         raise ArgumentError(f"`pretrained` must be false for the model type {name!r}; give a Hub id or a folder.")
     where = str(folder) if folder.is_dir() else name
-    known = _config_of(library, where) if published else {**options, "model_type": name}
+    known = _own_parts(_config_of(library, where) if published else {**options, "model_type": name})
     kind = str(known.get("model_type"))
     if kind not in _FAMILIES:
         raise ArgumentError(f"`name` must be of a known model type; {name} is {kind!r}. {nearest(kind, _FAMILIES)}")
@@ -127,6 +128,8 @@ def create(
     if found := sorted(_forbidden(known)):
         raise ArgumentError(f"`name` must be a network without code or parts of elsewhere; {name} has {quote(found)}.")
     settings = {key: value for key, value in known.items() if key in keys}
+    if "use_auxiliary_head" in keys:
+        settings["use_auxiliary_head"] = False  # its answer does not leave the library's networks
     names = _names_of(known) if published else []
     count = num_classes or len(names)
     if count < 1:
@@ -239,8 +242,19 @@ def _labels(names: list[str], where: str) -> LabelTable | None:
     )
 
 
+def _own_parts(config: dict[str, Any]) -> dict[str, Any]:
+    """The config without the backbone of MaskFormer's DETR, which nobody builds."""
+    decoder = config.get("decoder_config")
+    if not isinstance(decoder, Mapping):
+        return config
+    return {**config, "decoder_config": {key: value for key, value in decoder.items() if "backbone" not in key}}
+
+
 def _forbidden(config: Mapping[str, Any]) -> set[str]:
     """Keys, at any depth, that would run code of a repository or fetch further weights."""
+    backbone = config.get("backbone_config") or {}
+    if backbone and backbone.get("model_type") not in _BACKBONES:
+        return {f"backbone_config.model_type {backbone.get('model_type')}"}
     inside = (value for value in config.values() if isinstance(value, Mapping))
     return {key for key in _FORBIDDEN if config.get(key)}.union(*map(_forbidden, inside))
 
@@ -249,7 +263,7 @@ def _plain(config: Any, keys: set[str]) -> dict[str, Any]:
     """What of a config differs from its class, as JSON can hold it."""
     options = {key: value for key, value in config.to_diff_dict().items() if key in keys}
     plain: dict[str, Any] = json.loads(json.dumps(options))
-    return plain
+    return _own_parts(plain)
 
 
 def _layers(module: Any, family: _Family) -> dict[str, str]:
