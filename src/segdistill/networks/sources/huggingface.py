@@ -1,4 +1,4 @@
-"""Networks of transformers, by Hub id, folder or model type: those that score pixels, those that answer with queries."""
+"""Networks of transformers by Hub id, folder or model type: those that score pixels, those that answer with queries."""
 
 import json
 from collections.abc import Mapping
