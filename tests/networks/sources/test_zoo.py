@@ -56,5 +56,4 @@ def test_weights_of_the_whole_network(tmp_path):
 
 
 def test_sources_are_a_literal_table():
-    assert list(SOURCES) == ["official", "openmmlab", "zoo"]
-    assert list(SOURCES) == ["official", "smp", "torchvision", "zoo"]
+    assert list(SOURCES) == ["huggingface", "official", "openmmlab", "smp", "torchvision", "zoo"]

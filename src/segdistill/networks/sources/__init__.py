@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from segdistill.networks.network import Network
-from segdistill.networks.sources import official, openmmlab, zoo
-from segdistill.networks.sources import official, smp, torchvision, zoo
+from segdistill.networks.sources import huggingface, official, openmmlab, smp, torchvision, zoo
 from segdistill.util import ArgumentError, NetworkError, nearest
 
 SOURCES: Final[dict[str, Callable[..., Network]]] = {
+    "huggingface": huggingface.create,
     "official": official.create,
     "openmmlab": openmmlab.create,
     "smp": smp.create,
