@@ -4,8 +4,8 @@ from tests.conftest import SMALL
 
 from segdistill.data import CAMVID_LABELS, STREETS_LABELS
 from segdistill.experiment import networks as module
-from segdistill.experiment.networks import build_teacher
 from segdistill.experiment.session import build
+from segdistill.experiment.teachers import build_teacher
 from segdistill.labels import LabelTable
 from segdistill.networks import create_network, save_network
 from segdistill.recipe.load import load_recipe, recipe_names

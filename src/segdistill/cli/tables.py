@@ -41,9 +41,13 @@ def print_result(trained: "Trained") -> None:
     """What a run ended with."""
     if trained.evaluation is not None:
         print_scores(trained.evaluation)
-    teacher = trained.result["teacher"]
-    if teacher is not None:
-        out.print(f"teacher ({escape(teacher['name'])}): mIoU {percent(teacher['miou'])} %", highlight=False)
+    alone = trained.result["teacher"]
+    teachers = trained.result["teachers"] or ({} if alone is None else {"teacher": alone})
+    for name, teacher in teachers.items():
+        title = name if name == "teacher" else f"teacher {name}"
+        scored = "features only" if teacher["miou"] is None else f"mIoU {percent(teacher['miou'])} %"
+        over = f" over {len(teacher['classes'])} classes" if teacher["classes"] else ""
+        out.print(f"{title} ({escape(teacher['name'])}): {scored}{over}", highlight=False)
     say(f"run: {trained.folder}")
 
 

@@ -8,9 +8,10 @@ from segdistill.data import Selection, eval_loader
 from segdistill.experiment import (
     build_datasets,
     build_protocol,
-    load_teacher,
+    build_teachers,
     make_accelerator,
     recipe_of,
+    shown_teacher,
     write_gallery,
 )
 from segdistill.prediction import load
@@ -35,12 +36,11 @@ def write_galleries(folder: Path) -> None:
     device = make_accelerator(recipe).device
     for run in stale:
         own = recipe_of(run)
-        predictors = {"prediction": load(run)}
-        if own.teacher is not None:
-            predictors["teacher"] = load_teacher(own.teacher, split.labels)
+        teacher = build_teachers(own, split.labels) if own.terms else None
+        shown_by = shown_teacher(None if teacher is None else teacher.to(device), split.labels)
         write_gallery(
             run / store.GALLERY,
-            {name: predictor.to(device).network.segment for name, predictor in predictors.items()},
+            {"prediction": load(run).to(device).network.segment} | shown_by,
             eval_loader(Selection([(split, index) for index in shown]), image_scale=recipe.data.image_scale),
             [scores[run][index] for index in shown],
             colors=split.labels.colors,

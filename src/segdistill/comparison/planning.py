@@ -175,7 +175,7 @@ def _variants(method: str, shared: Recipe, vary: Sequence[tuple[str, list[str]]]
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(label)).strip("-")
         changes: dict[str, Any] = {"name": name, "terms": terms, "methods": {}, "role": "student"}
         if not terms:
-            changes["teacher"] = None
+            changes |= {"teacher": None, "teachers": {}}
         if shared.train.grad_norms_every is None:
             every = max(1, shared.train.iterations // GRAD_NORM_MEASUREMENTS)
             changes["train"] = shared.train.model_dump() | {"grad_norms_every": every}

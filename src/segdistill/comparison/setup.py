@@ -3,12 +3,13 @@
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from segdistill import store
 from segdistill.comparison.execution import OnLog, finish_all, measure_speeds
 from segdistill.comparison.planning import Comparison, Planned, Variant, in_order
-from segdistill.experiment import build, make_accelerator, refuse_silent
-from segdistill.recipe import change_recipe, differences
+from segdistill.experiment import ask_teachers, build, make_accelerator, refuse_silent
+from segdistill.recipe import TeacherConfig, change_recipe, differences
 from segdistill.store import FORMAT, MethodRecord, read_comparison
 from segdistill.util import RecipeError, SegdistillError, command, lock
 
@@ -37,6 +38,7 @@ def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
             pass
     accelerator = make_accelerator(comparison.recipe)
     tried = {row.name for row in known.methods} if known else set()
+    asked: list[Any] = []  # teachers that have answered
     for variant in comparison.variants:
         if variant.name in tried:
             continue
@@ -46,6 +48,9 @@ def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
             if built.teacher is not None:
                 built.teacher.to(accelerator.device)
             refuse_silent(variant.recipe, built, accelerator.device)
+            if accelerator.is_main_process and variant.recipe.terms and variant.recipe.taught_by not in asked:
+                ask_teachers(variant.recipe, built, accelerator.device)
+                asked.append(variant.recipe.taught_by)
         except SegdistillError as error:
             raise RecipeError(f"method {variant.name}: {error}") from error
     speeds, seconds = (dict(known.seconds_per_step), known.budget_seconds) if known else ({}, None)
@@ -90,6 +95,10 @@ def _within(variant: Variant, steps: float) -> Variant:
     return variant._replace(recipe=change_recipe(variant.recipe, {"train": values}))
 
 
+def _place(teacher: TeacherConfig) -> str:
+    return teacher.title if teacher.weights is None else str(Path(teacher.weights).absolute())
+
+
 def _read_plan(folder: Path) -> store.Comparison | None:
     """``comparison.json`` of a folder, None if there is none.
 
@@ -113,8 +122,7 @@ def _write_plan(
             settings=variant.settings,
             runs=list(dict.fromkeys([*earlier, *runs])),
         )
-    teacher = comparison.recipe.teacher
-    given = None if teacher is None else str(Path(teacher.weights).absolute())
+    given = " and ".join(_place(teacher) for teacher in comparison.recipe.taught_by.values()) or None
     content = store.Comparison(
         folder=comparison.folder,
         format=FORMAT,

@@ -20,7 +20,7 @@ from segdistill.engine import checkpoint
 from segdistill.engine.meter import Clock, Meter, PeakMemory
 from segdistill.engine.signals import Stopped, StopSignal
 from segdistill.engine.step import Loop, Plan, wrap
-from segdistill.networks import Teacher
+from segdistill.networks import Teacher, Teachers
 from segdistill.store import LogLine, TimingLine, Validation
 from segdistill.types import Batch
 
@@ -50,7 +50,7 @@ class Progress:
 
 def train(
     distiller: Distiller,
-    teacher: Teacher | None,
+    teacher: Teacher | Teachers | None,
     loader: Callable[[int], Iterable[Batch]],
     optimizers: Sequence[torch.optim.Optimizer],
     plan: Plan,

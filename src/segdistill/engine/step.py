@@ -14,7 +14,7 @@ from segdistill.distill import Distiller
 from segdistill.engine.evaluation import to_device
 from segdistill.engine.meter import Clock, Meter
 from segdistill.engine.optim import parameters_of, set_lr
-from segdistill.networks import Teacher
+from segdistill.networks import Teacher, Teachers
 from segdistill.types import IGNORE_INDEX, Batch, StepOutput
 from segdistill.util import seed_of
 
@@ -51,7 +51,7 @@ class Loop:
         self,
         distiller: Distiller,
         model: nn.Module,
-        teacher: Teacher | None,
+        teacher: Teacher | Teachers | None,
         optimizers: Sequence[torch.optim.Optimizer],
         plan: Plan,
         accelerator: Accelerator,

@@ -1,16 +1,18 @@
 """A recipe becomes objects, and they are trained, scored, checked and written down."""
 
+from segdistill.experiment.asking import ask_teachers
 from segdistill.experiment.checking import check, refuse_silent, try_step
 from segdistill.experiment.checkup import Checkup
 from segdistill.experiment.datasets import build_datasets, build_sources
 from segdistill.experiment.evidence import write_gallery
 from segdistill.experiment.folders import new_folder, recipe_of, refuse_other
 from segdistill.experiment.initialising.beginning import Begun, init
-from segdistill.experiment.networks import load_teacher
 from segdistill.experiment.profiling import PROFILE_WARM_UP, Profile, profile
 from segdistill.experiment.scoring import examine_set, make_accelerator, score_network, score_set
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.settings import build_protocol
+from segdistill.experiment.standing import shown_teacher
+from segdistill.experiment.teachers import build_teachers
 from segdistill.experiment.threads import CORES
 from segdistill.experiment.training import Runner, run_recipe
 from segdistill.experiment.verbs import Cached, Evaluation, Trained, evaluate, prepare, train
@@ -28,15 +30,16 @@ __all__ = [
     "Profile",
     "Runner",
     "Trained",
+    "ask_teachers",
     "build",
     "build_datasets",
     "build_protocol",
     "build_sources",
+    "build_teachers",
     "check",
     "evaluate",
     "examine_set",
     "init",
-    "load_teacher",
     "make_accelerator",
     "new_folder",
     "prepare",
@@ -47,6 +50,7 @@ __all__ = [
     "run_recipe",
     "score_network",
     "score_set",
+    "shown_teacher",
     "train",
     "try_step",
     "write_gallery",

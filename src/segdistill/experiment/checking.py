@@ -21,12 +21,11 @@ from segdistill.data import (
 from segdistill.experiment.checkup import Checkup, Shapes
 from segdistill.experiment.datasets import build_dataset, build_datasets, unlabelled_source
 from segdistill.experiment.feeding import judge_feeding
-from segdistill.experiment.given import recipe_with
+from segdistill.experiment.given import Given, recipe_with
 from segdistill.experiment.norms import refuse_single_values, watch_norms
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.silence import silent_terms
 from segdistill.experiment.verdicts import Finding, judge_labels, judge_sizes, judge_twins
-from segdistill.networks import Teacher
 from segdistill.recipe import Recipe
 from segdistill.types import AS_IT_IS, IGNORE_INDEX, SegOutput
 from segdistill.util import ArgumentError, RecipeError, as_path, verb
@@ -45,7 +44,7 @@ logger = logging.getLogger(__name__)
 def check(
     recipe: str | Path | Recipe,
     student: nn.Module | None = None,
-    teacher: Teacher | None = None,
+    teacher: Given | None = None,
     *,
     overrides: Sequence[str] = (),
     pictures: str | Path | None = None,
@@ -156,17 +155,18 @@ def try_step(built: Built, recipe: Recipe, device: torch.device) -> tuple[list[S
 
 class _Step(NamedTuple):
     student: SegOutput
-    teacher: SegOutput | None
+    teachers: dict[str, SegOutput]
     activation_bytes: int
 
     @property
     def shapes(self) -> list[Shapes]:
-        student, teacher = self.student, self.teacher
-        rows = [Shapes("logits", tuple(student.logits.shape), None if teacher is None else tuple(teacher.logits.shape))]
-        for name, feature in student.features.items():
-            other = None if teacher is None else teacher.features.get(name)
-            rows.append(Shapes(name, tuple(feature.shape), None if other is None else tuple(other.shape)))
-        return rows
+        theirs: dict[str, tuple[int, ...]] = {}
+        for output in reversed(self.teachers.values()):  # of several, the first that has such a map
+            theirs |= {name: tuple(feature.shape) for name, feature in output.features.items()}
+            if output.logits.shape[1]:
+                theirs["logits"] = tuple(output.logits.shape)
+        ours = {"logits": self.student.logits, **self.student.features}
+        return [Shapes(name, tuple(each.shape), theirs.get(name)) for name, each in ours.items()]
 
 
 def _step(built: Built, recipe: Recipe, device: torch.device) -> _Step:
@@ -181,18 +181,18 @@ def _step(built: Built, recipe: Recipe, device: torch.device) -> _Step:
         return tensor
 
     built.distiller.eval()  # running statistics stay as they are
-    teacher = None if built.teacher is None else built.teacher(image)
+    teachers = {name: teacher(image) for name, teacher in built.teachers.items()}
     with watch_norms(built.distiller) as values, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        student = built.distiller(image, labels, teacher).student
+        student = built.distiller(image, labels, teachers).student
     refuse_single_values(values, recipe)
     weights = {p.untyped_storage().data_ptr() for p in built.distiller.parameters()}
     bytes_per_image = sum(size for pointer, size in kept.items() if pointer not in weights)
-    return _Step(student, teacher, bytes_per_image * recipe.data.batch_size // recipe.train.accumulate)
+    return _Step(student, teachers, bytes_per_image * recipe.data.batch_size // recipe.train.accumulate)
 
 
 def _silent(built: Built, recipe: Recipe, step: _Step) -> list[Finding]:
     batch_size = max(1, recipe.data.batch_size // recipe.train.accumulate)
-    return silent_terms(built.distiller, step.student, step.teacher, recipe.data.crop_size, batch_size)
+    return silent_terms(built.distiller, step.student, step.teachers, recipe.data.crop_size, batch_size)
 
 
 def _scan_splits(
@@ -237,8 +237,7 @@ def _feeding(built: Built) -> list[Finding]:
     except ArgumentError:  # no sample can be read, which has been said
         return []
     known = {"model": built.distiller.network.preprocessing}
-    if built.teacher is not None:
-        known["teacher"] = built.teacher.network.preprocessing
+    known |= {name: teacher.network.preprocessing for name, teacher in built.teachers.items()}
     return [
         finding
         for key, preprocessing in known.items()

@@ -1,25 +1,42 @@
-"""Two lists of classes, compared by name."""
+"""A network scored on data whose classes stand in another order."""
 
-from collections.abc import Sequence
+import logging
 
+from torch import Tensor
+
+from segdistill.engine import Segment
+from segdistill.labels import LabelTable
+from segdistill.networks import Network, map_classes
 from segdistill.util import ArgumentError
 
+logger = logging.getLogger(__name__)
 
-def refuse_other_classes(who: str, theirs: Sequence[str], ours: Sequence[str]) -> None:
-    """Refuse a network that tells other classes apart than the data set does, or the same ones in another order.
+
+def in_order(who: str, network: Network, labels: LabelTable) -> Segment:
+    """The scores of a network in the order of the data's classes, by name.
 
     Raises:
-        ArgumentError: Naming the first that differs: scores would stand under wrong names.
+        ArgumentError: If it tells other classes apart, naming the first that differs: scores would stand under wrong
+            names.
     """
-    if list(theirs) == list(ours):
-        return
-    for number, (one, other) in enumerate(zip(theirs, ours, strict=False)):
-        if one != other:
-            where = f"class {number} is {one!r} there and {other!r} here"
-            break
-    else:
+    theirs, ours = (labels if network.labels is None else network.labels).names, labels.names
+    if sorted(theirs) != sorted(ours):
         where = f"it knows {len(theirs)}, the data has {len(ours)}"
-    order = " They are the same names in another order." if sorted(theirs) == sorted(ours) else ""
-    raise ArgumentError(
-        f"{who} must know the classes of the data; {where}.{order} Give the data set the list it was trained with."
-    )
+        for number, (one, other) in enumerate(zip(theirs, ours, strict=False)):
+            if one != other:
+                where = f"class {number} is {one!r} there and {other!r} here"
+                break
+        raise ArgumentError(
+            f"{who} must know the classes of the data; {where}. Give the data set the list it was trained with."
+        )
+    classes = map_classes(theirs, ours)
+    if classes is None:
+        return network.segment
+    logger.info("%s has the classes of the data in another order: they are brought in order by name.", who)
+    ordered = classes.to(network.feed.mean.device)
+
+    def segment(image: Tensor) -> Tensor:
+        logits: Tensor = ordered(network.segment(image))
+        return logits
+
+    return segment

@@ -6,14 +6,15 @@ from typing import Any
 
 from segdistill import store
 from segdistill.losses import LOSSES
-from segdistill.recipe import Recipe, TermConfig
+from segdistill.recipe import TeacherConfig, TermConfig
 from segdistill.store import Result, TermRecord
 
 
-def teacher_name(recipe: Recipe) -> str:
-    """The teacher's network if it is a run of ours, else the name of its weights."""
-    assert recipe.teacher is not None
-    weights = Path(recipe.teacher.weights)
+def teacher_name(config: TeacherConfig) -> str:
+    """The teacher's network if it is a run of ours or of a source, else the name of its weights."""
+    if config.weights is None:
+        return str(config.name)
+    weights = Path(config.weights)
     result = weights / store.RESULT
     return store.read_record(Result, result).model if result.is_file() else weights.stem
 

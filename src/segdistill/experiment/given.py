@@ -6,15 +6,18 @@ from pathlib import Path
 from torch import nn
 
 from segdistill.labels import LabelTable
-from segdistill.networks import Network, Teacher, as_network
+from segdistill.networks import ALONE, Network, Teacher, Teachers, as_network, named_teachers
 from segdistill.recipe import Recipe, load_recipe
 from segdistill.util import ArgumentError, RecipeError, as_texts
 
 GIVEN = "(given in Python)"
 
+Given = Teacher | Teachers | Mapping[str, Teacher]
+"""A teacher, or several by name."""
+
 
 def recipe_with(
-    recipe: str | Path | Recipe, overrides: Sequence[str], student: nn.Module | None, teacher: Teacher | None
+    recipe: str | Path | Recipe, overrides: Sequence[str], student: nn.Module | None, teacher: Given | None
 ) -> Recipe:
     """A recipe in which networks that are given stand as `GIVEN`, so that its file does not name others.
 
@@ -30,15 +33,12 @@ def recipe_with(
     """
     if student is not None and not isinstance(student, nn.Module):
         raise ArgumentError(f"`student` must be a torch.nn.Module; got {type(student).__name__}.")
-    if teacher is not None and not isinstance(teacher, Teacher):
-        raise ArgumentError(
-            f"`teacher` must be a Teacher; got {type(teacher).__name__}. Wrap the network: sd.Teacher(network)."
-        )
-    changes = [*as_texts("overrides", overrides, '["optim.lr=0.01"]')]
+    named = named_teachers(teacher)
+    given = ["teacher={}", "teachers={}"] if named else []  # what the overrides say of it stays
+    changes = [*given, *as_texts("overrides", overrides, '["optim.lr=0.01"]')]
     if student is not None:
         changes.append(f"model.name={GIVEN}")
-    if teacher is not None:
-        changes += ["teacher={}", f"teacher.weights={GIVEN}"]
+    changes += [f"{name if name == ALONE else f'teachers.{name}'}.weights={GIVEN}" for name in named]
     chosen = load_recipe(recipe, changes)
     if teacher is not None and not chosen.terms:
         raise RecipeError(
@@ -47,11 +47,12 @@ def recipe_with(
     return chosen
 
 
-def refuse_not_given(recipe: Recipe, student: nn.Module | None, teacher: Teacher | None) -> None:
+def refuse_not_given(recipe: Recipe, student: nn.Module | None, teacher: Given | None) -> None:
     """Refuse the recipe of a run whose networks came from Python, without these networks."""
+    taught_by = [config.weights for config in recipe.taught_by.values() if recipe.terms]
     for key, name, network in (
         ("model.name", recipe.model.name, student),
-        ("teacher.weights", recipe.teacher and recipe.terms and recipe.teacher.weights, teacher),
+        ("teacher.weights", GIVEN if GIVEN in taught_by else "", teacher),
     ):
         if name == GIVEN and network is None:
             role = "student" if key.startswith("model") else "teacher"

@@ -6,12 +6,11 @@ from typing import Any
 import torch
 
 from segdistill.distill import Distiller, Term
-from segdistill.experiment.classes import refuse_other_classes
 from segdistill.labels import LabelTable
 from segdistill.losses import LOSSES
-from segdistill.networks import Network, Teacher, create_network
-from segdistill.prediction import Predictor, load_predictor, weights_file
-from segdistill.recipe import ModelConfig, Recipe, TeacherConfig
+from segdistill.networks import Network, Teacher, Teachers, create_network
+from segdistill.prediction import weights_file
+from segdistill.recipe import ModelConfig, Recipe
 from segdistill.util import RecipeError, nearest
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -31,32 +30,8 @@ def build_student(model: ModelConfig, labels: LabelTable) -> Network:
     return network if model.features is None else network.reading(model.features)
 
 
-def build_teacher(teacher: TeacherConfig, labels: LabelTable, *, precision: str = "fp32") -> Teacher:
-    """A trained network as a teacher; ``precision`` where it asks for none.
-
-    Raises:
-        RecipeError: If it tells other classes apart than the data set does.
-    """
-    predictor = load_teacher(teacher, labels)
-    refuse_other_classes(f"the teacher {teacher.weights}", predictor.names, labels.names)
-    return Teacher(
-        predictor.network,
-        features=teacher.features,
-        precision=PRECISIONS[teacher.precision or precision],
-        fold_bn=teacher.fold_bn,
-        compile=teacher.compile,
-    )
-
-
-def load_teacher(teacher: TeacherConfig, labels: LabelTable) -> Predictor:
-    """The network of a teacher, as it was trained."""
-    return load_predictor(
-        teacher.weights, source=teacher.source, name=teacher.name, options=teacher.options, labels=labels
-    )
-
-
 def build_distiller(
-    recipe: Recipe, student: Network, teacher: Teacher | None, suited: Mapping[str, Mapping[str, Any]]
+    recipe: Recipe, student: Network, teacher: Teacher | Teachers | None, suited: Mapping[str, Mapping[str, Any]]
 ) -> Distiller:
     """Student and terms; ``suited`` are further options of terms by their names."""
     terms = []
@@ -67,5 +42,5 @@ def build_distiller(
                 f"`terms.{name}` must name a loss; got {loss!r}. {nearest(loss, LOSSES)} Or set `terms.{name}.loss`."
             )
         options = {**term.options, **suited.get(name, {})}
-        terms.append(Term(loss, layer=term.layer, weight=term.weight, options=options, name=name))
+        terms.append(Term(loss, layer=term.layer, weight=term.weight, options=options, name=name, teacher=term.teacher))
     return Distiller(student, terms, teacher=teacher, aux_weight=recipe.train.aux_weight)

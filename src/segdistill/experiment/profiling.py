@@ -8,7 +8,7 @@ costs, or, on a GPU, what they win by overlapping.
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +17,12 @@ import torch
 from torch import nn
 
 from segdistill.engine import Loop, Meter, eager
-from segdistill.experiment.given import recipe_with
+from segdistill.experiment.given import Given, recipe_with
 from segdistill.experiment.scoring import make_accelerator
 from segdistill.experiment.session import build
 from segdistill.experiment.training import Runner
 from segdistill.measure import Direction, Gauge, gauge, split_step
-from segdistill.networks import Teacher
+from segdistill.networks import ALONE, Teacher
 from segdistill.recipe import Recipe
 from segdistill.util import ArgumentError, verb
 
@@ -88,7 +88,7 @@ class Profile(NamedTuple):
 def profile(
     recipe: str | Path | Recipe,
     student: nn.Module | None = None,
-    teacher: Teacher | None = None,
+    teacher: Given | None = None,
     *,
     steps: int = 10,
     overrides: Sequence[str] = (),
@@ -155,17 +155,19 @@ def profile(
         steps=steps,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         precision=recipe.train.precision,
-        options=_options(recipe, built.teacher),
+        options=_options(recipe, built.teachers),
     )
 
 
-def _options(recipe: Recipe, teacher: Teacher | None) -> list[str]:
-    train, config = recipe.train, recipe.teacher
+def _options(recipe: Recipe, teachers: Mapping[str, Teacher]) -> list[str]:
+    train = recipe.train
     options = {"channels_last": train.channels_last, "compiled student": train.compile}
-    if teacher is not None and config is not None:
-        options[f"teacher in {config.precision}"] = config.precision not in (None, train.precision)
-        options[f"teacher with {teacher.num_folded} batch norms folded"] = teacher.num_folded > 0
-        options["compiled teacher"] = config.compile
+    for name, teacher in teachers.items():
+        config = recipe.taught_by[name]
+        title = name if name == ALONE else f"teacher {name}"
+        options[f"{title} in {config.precision}"] = config.precision not in (None, train.precision)
+        options[f"{title} with {teacher.num_folded} batch norms folded"] = teacher.num_folded > 0
+        options[f"compiled {title}"] = config.compile
     return [name for name, chosen in options.items() if chosen]
 
 

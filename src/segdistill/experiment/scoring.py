@@ -12,7 +12,7 @@ from torch import Tensor
 
 from segdistill.data import SegmentationDataset, eval_loader
 from segdistill.engine import Segment, evaluate, score
-from segdistill.experiment.classes import refuse_other_classes
+from segdistill.experiment.classes import in_order
 from segdistill.experiment.datasets import build_dataset
 from segdistill.experiment.settings import build_plan, build_protocol
 from segdistill.metrics import (
@@ -40,9 +40,26 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     return Accelerator(cpu=cpu, step_scheduler_with_optimizer=False)
 
 
-def score_set(segment: Segment, dataset: SegmentationDataset, recipe: Recipe, accelerator: Accelerator) -> Scores:
-    """Scores under the recipe's protocol and precision; every image counts once, whatever the processes."""
-    return score(_confusion(segment, dataset, recipe, accelerator, None), build_protocol(recipe))
+def score_set(
+    segment: Segment,
+    dataset: SegmentationDataset,
+    recipe: Recipe,
+    accelerator: Accelerator,
+    known: Sequence[int] | None = None,
+) -> Scores:
+    """Scores under the recipe's protocol and precision; every image counts once, whatever the processes.
+
+    Args:
+        segment: The network.
+        dataset: The images.
+        recipe: Protocol and precision.
+        accelerator: Device and processes.
+        known: Train ids that the score is over; pixels of other labels do not count. Default: all.
+    """
+    confusion = _confusion(segment, dataset, recipe, accelerator, None)
+    if known is not None:
+        confusion = confusion[list(known)][:, list(known)]
+    return score(confusion, build_protocol(recipe))
 
 
 def _confusion(
@@ -152,8 +169,8 @@ def score_network(
     dataset = build_dataset(recipe.data, chosen, paper=recipe.evaluate.protocol == "paper")
     predictor = load_predictor(network, source=official and "official", name=official, labels=dataset.labels)
     predictor.to(accelerator.device)
-    refuse_other_classes(f"the network {network}", predictor.names, dataset.labels.names)
-    examined = examine_set(predictor.network.segment, dataset, recipe, accelerator)
+    segment = in_order(f"the network {network}", predictor.network, dataset.labels)
+    examined = examine_set(segment, dataset, recipe, accelerator)
     text = build_protocol(recipe).describe(
         recipe.data.dataset, chosen, len(dataset), len(predictor.names), recipe.data.image_scale
     )

@@ -1,6 +1,7 @@
 """From a recipe to objects."""
 
 import logging
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -10,13 +11,14 @@ from segdistill.data import SegmentationDataset, together
 from segdistill.distill import Distiller
 from segdistill.engine import make_optimizers
 from segdistill.experiment.datasets import build_datasets, open_source, unlabelled_source
-from segdistill.experiment.given import given_student, refuse_not_given
+from segdistill.experiment.given import Given, given_student, refuse_not_given
 from segdistill.experiment.keys import about, keys_of, keys_of_terms
-from segdistill.experiment.networks import build_distiller, build_student, build_teacher
+from segdistill.experiment.networks import build_distiller, build_student
 from segdistill.experiment.suiting import Suited, suit_terms
+from segdistill.experiment.teachers import build_teachers, key_of
 from segdistill.labels import LabelTable
-from segdistill.networks import Network, Teacher
-from segdistill.recipe import ModelConfig, Recipe, TeacherConfig
+from segdistill.networks import Network, Teacher, Teachers, named_teachers
+from segdistill.recipe import ModelConfig, Recipe
 from segdistill.util import RecipeError
 
 logger = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ class Built(NamedTuple):
         val_set: Scored during training, or None.
         test_set: Scored at the end, or None.
         distiller: Student and terms, on the CPU.
-        teacher: Or None.
+        teacher: One, several, or None.
         optimizers: Over the distiller's parameters: the student's, then those of losses that have their own.
         suited: Options of terms that the recipe left to the size of their maps.
     """
@@ -41,18 +43,23 @@ class Built(NamedTuple):
     val_set: SegmentationDataset | None
     test_set: SegmentationDataset | None
     distiller: Distiller
-    teacher: Teacher | None
+    teacher: Teacher | Teachers | None
     optimizers: list[torch.optim.Optimizer]
     suited: Suited
 
+    @property
+    def teachers(self) -> dict[str, Teacher]:
+        """Teachers by name; one alone is called ``teacher``."""
+        return named_teachers(self.teacher)
 
-def build(recipe: Recipe, student: nn.Module | None = None, teacher: Teacher | None = None) -> Built:
+
+def build(recipe: Recipe, student: nn.Module | None = None, teacher: Given | None = None) -> Built:
     """Build everything, so that what can fail does so before a run starts.
 
     Args:
         recipe: What to build.
         student: Instead of the recipe's ``model``.
-        teacher: Instead of the recipe's ``teacher``.
+        teacher: Instead of the recipe's ``teacher``, or several by name.
 
     Raises:
         SegdistillError: One sentence; about the networks of the recipe it names the key.
@@ -66,13 +73,13 @@ def build(recipe: Recipe, student: nn.Module | None = None, teacher: Teacher | N
     else:
         with about(keys_of("model", ModelConfig.model_fields), otherwise="model"):
             network = build_student(recipe.model, labels)
-    if teacher is None and recipe.teacher is not None and recipe.terms:
-        keys = keys_of("teacher", TeacherConfig.model_fields) | {"path": "teacher.weights"}
-        with about(keys, otherwise="teacher.weights"):
-            teacher = build_teacher(recipe.teacher, labels, precision=recipe.train.precision)
+    if isinstance(teacher, Mapping):
+        teacher = Teachers(teacher)
+    if teacher is None and recipe.terms:
+        teacher = build_teachers(recipe, labels)
     _refuse_other_channels("model", network, recipe)
-    if teacher is not None:
-        _refuse_other_channels("teacher", teacher.network, recipe)
+    for name, one in named_teachers(teacher).items():
+        _refuse_other_channels(key_of(name, recipe), one.network, recipe)
     with about({"features": "model.features"} | keys_of_terms(recipe.terms)):
         suited = suit_terms(recipe, teacher)
         distiller = build_distiller(recipe, network, teacher, suited.options)

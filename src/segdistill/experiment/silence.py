@@ -15,28 +15,32 @@ DRAWS = 3  # a part that is silent in all of them is so for good; maps grow tenf
 
 
 def silent_terms(
-    distiller: Distiller, student: SegOutput, teacher: SegOutput | None, crop_size: tuple[int, int], batch_size: int
+    distiller: Distiller,
+    student: SegOutput,
+    teachers: Mapping[str, SegOutput],
+    crop_size: tuple[int, int],
+    batch_size: int,
 ) -> list[Finding]:
     """Parts with a weight that are 0, or send no gradient to the student, for random maps of a crop.
 
     Args:
         distiller: Its networks are not called.
         student: What the student says of a crop: the shapes are read.
-        teacher: The same of the teacher; None without terms.
+        teachers: The same of every teacher by its name; none without terms.
         crop_size: Height and width of the labels.
         batch_size: Images of a micro-batch; at most two are drawn.
     """
     silent = _expected(distiller)
-    if teacher is None or not silent:
+    if not teachers or not silent:
         return []
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for draw in range(DRAWS):
             if not silent:
                 break
-            heard = _heard(distiller, student, teacher, crop_size, min(1 + draw, batch_size, 2), 10.0**draw)
+            heard = _heard(distiller, student, teachers, crop_size, min(1 + draw, batch_size, 2), 10.0**draw)
             silent = {key: value for key, value in silent.items() if not heard[key]}
-    return [_finding(distiller, name, part, teacher) for name, part in silent.values()]
+    return [_finding(distiller, name, part, teachers) for name, part in silent.values()]
 
 
 def silent_notes(distiller: Distiller, metrics: Path) -> list[str]:
@@ -62,13 +66,14 @@ def _expected(distiller: Distiller) -> dict[str, tuple[str, str]]:
 def _heard(
     distiller: Distiller,
     student: SegOutput,
-    teacher: SegOutput,
+    teachers: Mapping[str, SegOutput],
     crop_size: tuple[int, int],
     batch_size: int,
     scale: float,
 ) -> Mapping[str, bool]:
     """Whether each part has a value and a gradient for random maps."""
-    drawn, shown = (_random(output, batch_size) for output in (student, teacher))
+    drawn = _random(student, batch_size)
+    shown = {name: _random(output, batch_size) for name, output in teachers.items()}
     maps = [drawn.logits, *drawn.features.values(), *([] if drawn.aux_logits is None else [drawn.aux_logits])]
     for tensor in maps:
         tensor.mul_(scale).requires_grad_()
@@ -96,12 +101,17 @@ def _random(output: SegOutput, batch_size: int) -> SegOutput:
     return SegOutput(draw(output.logits), aux, {name: draw(feature) for name, feature in output.features.items()})
 
 
-def _finding(distiller: Distiller, name: str, part: str, teacher: SegOutput) -> Finding:
+def _layer(output: SegOutput, layer: str) -> Tensor | None:
+    maps = {"logits": output.logits, "aux_logits": output.aux_logits, **output.features}
+    return maps.get(layer)
+
+
+def _finding(distiller: Distiller, name: str, part: str, teachers: Mapping[str, SegOutput]) -> Finding:
     """What is said of a silent part."""
     loss = distiller.distillation_losses()[name]
     title = f"{loss.title or name}'s {part}" if part else f"The term {loss.title or name}"
     layer = distiller.layers[name][0][1]
-    known = {"logits": teacher.logits, "aux_logits": teacher.aux_logits, **teacher.features}[layer]
+    known = next((found for one in teachers.values() if (found := _layer(one, layer)) is not None), None)
     why = None if known is None else loss.why_silent(part, (known.shape[-2], known.shape[-1]))
     weight = f"`terms.{name}.weight` {f'{{{part}: 0}}' if part else '0'}"
     if why is None:

@@ -7,7 +7,7 @@ import torch
 
 from segdistill.engine import eager
 from segdistill.losses import LOSSES
-from segdistill.networks import Teacher
+from segdistill.networks import Teacher, Teachers, named_teachers
 from segdistill.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -27,21 +27,24 @@ class Suited(NamedTuple):
     notes: list[str]
 
 
-def suit_terms(recipe: Recipe, teacher: Teacher | None) -> Suited:
+def suit_terms(recipe: Recipe, teacher: Teacher | Teachers | None) -> Suited:
     """Settle what the recipe leaves open or calls ``auto``; what it says is never changed.
 
-    One pass of the teacher over an empty crop tells the sizes, if a term asks for them.
+    One pass of a teacher over an empty crop tells the sizes, if a term asks for them.
     """
     suited = Suited({}, [])
-    sizes: dict[str, tuple[int, int]] = {}
+    teachers = named_teachers(teacher)
+    known: dict[str, dict[str, tuple[int, int]]] = {}
     for name, term in recipe.terms.items():
         kind = LOSSES.get(term.loss or name)
         published = {} if kind is None else kind.suited(term.options, _HUGE)
-        if kind is None or not published or teacher is None:
+        if kind is None or not published or not teachers:
             continue
-        sizes = sizes or _sizes(teacher, recipe.data.crop_size)
+        taught_by = term.teacher if term.teacher in teachers else next(iter(teachers))  # the mean has the first's size
+        if taught_by not in known:
+            known[taught_by] = _sizes(teachers[taught_by], recipe.data.crop_size)
         layer = kind.layer if term.layer is None else term.layer
-        size = sizes.get(str(layer if isinstance(layer, str) else layer[-1]))
+        size = known[taught_by].get(str(layer if isinstance(layer, str) else layer[-1]))
         if size is None:  # no such layer, which the distiller says
             continue
         options = suited.options[name] = kind.suited(term.options, size)

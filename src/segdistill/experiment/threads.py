@@ -63,16 +63,16 @@ def work_per_layer(recipe: Recipe, built: Built) -> float:
     Counted in a forward pass over one crop. A student's backward pass takes twice as many; a teacher has none.
     Losses are left out: their layers are as large as the largest.
     """
-    networks = [built.distiller.network, *([] if built.teacher is None else [built.teacher])]
+    networks = [built.distiller.network, *built.teachers.values()]
     image = torch.zeros(1, recipe.data.channels, *recipe.data.crop_size)
     modes = {module: module.training for module in built.distiller.modules()}
     built.distiller.eval()
     flops = 0.0
     with torch.random.fork_rng(devices=[]), torch.compiler.set_stance("force_eager"):
-        for network, passes in zip(networks, (3, 1), strict=False):
+        for number, network in enumerate(networks):
             with FlopCounterMode(display=False) as counter:
                 network(image)
-            flops += passes * counter.get_total_flops()
+            flops += (1 if number else 3) * counter.get_total_flops()
     for module, mode in modes.items():
         module.training = mode
     layers = sum(isinstance(layer, _LAYERS) for network in networks for layer in network.modules())

@@ -4,7 +4,7 @@ import contextlib
 import copy
 import json
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,26 @@ from torch import Tensor, nn
 from segdistill import store
 from segdistill.data import EvalLoader, SegmentationDataset, Selection, eval_loader, evenly, spread, train_loader
 from segdistill.engine import Progress, Segment, checkpoint, eager, train
+from segdistill.experiment.asking import ask_teachers, sentence
 from segdistill.experiment.checking import refuse_faults
-from segdistill.experiment.describing import teacher_name, term_record
+from segdistill.experiment.describing import term_record
 from segdistill.experiment.environment import environment, event_log, threads_of
 from segdistill.experiment.evidence import write_gallery
 from segdistill.experiment.features import NUM_IMAGES, write_pixel_features
 from segdistill.experiment.folders import Start, refuse_other
+from segdistill.experiment.given import Given
 from segdistill.experiment.scoring import Examination, examine_set, make_accelerator, score_set
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.settings import build_plan, build_protocol
 from segdistill.experiment.silence import silent_notes
+from segdistill.experiment.standing import main_teacher, segments_of, shown_teacher, teacher_records
 from segdistill.experiment.threads import chosen_threads
 from segdistill.experiment.trackers import tensorboard
 from segdistill.measure import latencies
 from segdistill.metrics import Scores
-from segdistill.networks import Network, Teacher, save_network
+from segdistill.networks import ALONE, Network, save_network
 from segdistill.recipe import Recipe, dump_recipe
-from segdistill.store import BestStep, Confusion, Images, Labels, Result, TeacherScore
+from segdistill.store import AskedTeachers, BestStep, Confusion, Images, Labels, Result, TeacherScore
 from segdistill.types import Batch, SegOutput
 
 logger = logging.getLogger(__name__)
@@ -42,7 +45,7 @@ def run_recipe(
     folder: Path,
     *,
     student: nn.Module | None = None,
-    teacher: Teacher | None = None,
+    teacher: Given | None = None,
     resume: bool = False,
     on_log: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
@@ -81,12 +84,23 @@ def run_recipe(
                     store.write_record(folder / store.ENVIRONMENT, environment(accelerator))
                     with eager():
                         refuse_faults(recipe, built, accelerator.device)
+                        _ask(recipe, built, folder, accelerator.device)
                 start.pop_all()  # from here on the folder is a run's
                 progress = runner.train(resume=resume, on_log=on_log)
                 with eager():
                     result = runner.finish(progress)
     accelerator.wait_for_everyone()
     return result.as_json()
+
+
+def _ask(recipe: Recipe, built: Built, folder: Path, device: torch.device) -> None:
+    """Ask the teachers, once in the life of a run, and write down what they knew."""
+    if not built.teachers or (folder / store.ASKED).is_file():
+        return
+    asked = ask_teachers(recipe, built, device)
+    for name, answer in asked.items():
+        logger.info("Asked first: %s.", sentence(name if name == ALONE else f"the teacher {name}", answer))
+    store.write_record(folder / store.ASKED, AskedTeachers(teachers=asked))
 
 
 class Runner:
@@ -152,9 +166,8 @@ class Runner:
         segment, labels = network.segment, built.labels
         split = built.test_set or built.val_set
         examined = None if split is None else examine_set(segment, split, recipe, accelerator)
-        teacher_score = None
-        if self.teacher is not None and split is not None:
-            teacher_score = self._score(self.teacher.segment, split).miou
+        latency = {} if split is None else self._latencies(segment, split)
+        taught_by = self._teacher_records(split, latency)
         result = Result(
             name=recipe.name,
             kind=recipe.kind,
@@ -166,9 +179,10 @@ class Runner:
             protocol=None if split is None else self._describe(split),
             score=None if examined is None else examined.score,
             best=BestStep(step=progress.best_step, val_miou=progress.best_miou if progress.best_step else None),
-            teacher=None if teacher_score is None else TeacherScore(name=teacher_name(recipe), miou=teacher_score),
+            teacher=main_teacher(taught_by),
+            teachers=taught_by if len(taught_by) > 1 else {},
             params=sum(parameter.numel() for parameter in network.parameters()),
-            ms_per_image=None if split is None else self._latency(segment, split),
+            ms_per_image=latency.get("student"),
             iterations=progress.step,
             seconds=round(progress.seconds, 1),
             images_per_s=round(progress.step * recipe.data.batch_size / max(progress.seconds, 1e-9), 2),
@@ -192,10 +206,27 @@ class Runner:
             store.write_record(self.folder / store.RESULT, result)
         return result
 
-    def _latency(self, segment: Segment, split: SegmentationDataset) -> float | None:
+    def _latencies(self, segment: Segment, split: SegmentationDataset) -> dict[str, float]:
+        """Milliseconds of an image, of the student and, after it, of each teacher."""
         if not self.accelerator.is_main_process:
-            return None
-        return latencies({"student": segment}, self._images(split), self.device, repeats=10)["student"]
+            return {}
+        teachers: dict[str, Segment] = {name: one.segment for name, one in self.built.teachers.items()}
+        images = self._images(split)
+        alone = latencies({"student": segment}, images, self.device, repeats=10)
+        teachers |= segments_of(self.built.teacher, self.built.labels)
+        return alone | (latencies(teachers, images, self.device, repeats=3) if teachers else {})
+
+    def _teacher_records(
+        self, split: SegmentationDataset | None, latency: Mapping[str, float]
+    ) -> dict[str, TeacherScore]:
+        place = self.folder / store.ASKED
+        asked = store.read_record(AskedTeachers, place).teachers if place.is_file() else {}
+
+        def score(teacher: Segment, known: Sequence[int] | None) -> float:
+            assert split is not None
+            return score_set(teacher, split, self.recipe, self.accelerator, known).miou
+
+        return teacher_records(self.recipe, self.built, None if split is None else score, latency, asked)
 
     def _write_evidence(self, network: Network, split: SegmentationDataset, examined: Examination) -> None:
         """What the report shows beside the scores: confusion, images, features, pictures."""
@@ -203,14 +234,14 @@ class Runner:
         store.write_record(folder / store.CONFUSION, Confusion(matrix=examined.confusion.tolist()))
         store.write_record(folder / store.IMAGES, Images(images=examined.images))
         networks: dict[str, Callable[[Tensor], SegOutput]] = {"student": network}
-        if self.teacher is not None:
-            networks["teacher"] = self.teacher
+        if self.built.teachers:
+            networks["teacher"] = next(iter(self.built.teachers.values()))
         write_pixel_features(folder / store.ANALYSIS, networks, self._images(evenly(split, NUM_IMAGES)), self.device)
         if recipe.train.gallery:
             shown = spread(len(split), recipe.train.gallery)
             write_gallery(
                 folder / store.GALLERY,
-                {"prediction": network.segment} | ({} if self.teacher is None else {"teacher": self.teacher.segment}),
+                {"prediction": network.segment} | shown_teacher(self.built.teacher, self.built.labels),
                 self._images(Selection([(split, index) for index in shown])),
                 [examined.images[index] for index in shown],
                 colors=self.built.labels.colors,

@@ -12,10 +12,9 @@ from segdistill.data import Fault
 from segdistill.data import prepare as write_cache
 from segdistill.experiment.datasets import build_sources
 from segdistill.experiment.folders import new_folder, refuse_missing, refuse_used
-from segdistill.experiment.given import recipe_with
+from segdistill.experiment.given import Given, recipe_with
 from segdistill.experiment.scoring import score_network
 from segdistill.experiment.training import run_recipe
-from segdistill.networks import Teacher
 from segdistill.recipe import Recipe, load_recipe
 from segdistill.util import ArgumentError, RunError, Stopped, as_path, verb
 
@@ -89,7 +88,7 @@ class Cached(NamedTuple):
 def train(
     recipe: str | Path | Recipe,
     student: nn.Module | None = None,
-    teacher: Teacher | None = None,
+    teacher: Given | None = None,
     *,
     overrides: Sequence[str] = (),
     out: str | Path | None = None,
@@ -101,7 +100,7 @@ def train(
     Args:
         recipe: Name of a recipe, a YAML file, or a loaded recipe.
         student: A network of yours instead of the recipe's ``model``; it is trained in place.
-        teacher: A network of yours instead of the recipe's ``teacher``.
+        teacher: A network of yours instead of the recipe's ``teacher``, or several by name.
         overrides: ``["optim.lr=0.01"]``, on the recipe.
         out: Run folder, new or empty. Default: ``runs/<recipe>/<time>``.
         resume: Continue in ``out`` an interrupted run of the same recipe, return one that is complete as it is, and

@@ -9,7 +9,7 @@ from torch import nn
 
 from segdistill import store
 from segdistill.labels import LabelTable
-from segdistill.networks import create_network, read_network
+from segdistill.networks import Network, create_network, read_network
 from segdistill.prediction.predictor import Predictor
 from segdistill.util import ArgumentError, RunError, WeightsError
 
@@ -55,14 +55,59 @@ def load_predictor(
     """
     if source is None and Path(path).suffix not in CHECKPOINTS:
         return load(path)
-    if source is None or name is None or labels is None:
+    count = None if labels is None else labels.num_classes
+    network = load_network(path, source=source, name=name, options=options, num_classes=count)
+    network.labels = network.labels or labels
+    return Predictor(network)
+
+
+def load_network(
+    path: str | Path | None,
+    *,
+    source: str | None = None,
+    name: str | None = None,
+    pretrained: bool | str = False,
+    options: Mapping[str, Any] | None = None,
+    num_classes: int | None = None,
+) -> Network:
+    """A trained network of any source, on the CPU and in evaluation mode; it knows its classes if they can be known.
+
+    Args:
+        path: Run folder, ``student.safetensors``, or a file of weights of ``source``; None where the source has them.
+        source: Name in ``SOURCES``; None for what a run wrote.
+        name: Of the network in its source.
+        pretrained: Weights that the source has.
+        options: Of the source.
+        num_classes: Of the network, where the source cannot tell.
+
+    Raises:
+        ArgumentError: If it is not said which network it is, or nothing says where its weights are.
+    """
+    if source is None and path is not None and Path(path).suffix not in CHECKPOINTS:
+        return read_network(weights_file(path))[0]
+    if source is None or name is None:
         raise ArgumentError(
             f"{path} does not say which network it is. Give its source and name, for example source official and name "
             "deeplabv3_resnet101 for a checkpoint of the paper's authors."
         )
-    network = create_network(name, source=source, num_classes=labels.num_classes, weights=path, options=options)
-    network.labels = network.labels or labels
-    return Predictor(network.eval())
+    weights = weights_file(path) if path is not None and Path(path).is_dir() else path
+
+    def create(count: int | None) -> Network:
+        return create_network(
+            name, source=source, num_classes=count, weights=weights, pretrained=pretrained, options=options
+        )
+
+    try:
+        network = create(None)
+    except ArgumentError as error:
+        if num_classes is None or not str(error).startswith("`num_classes`"):
+            raise
+        if weights is None and not pretrained:
+            raise ArgumentError(
+                f"`weights` must be given for {name} of the source {source}, which brings none: a run folder or a file."
+            ) from error
+        network = create(num_classes)
+    return network.eval()
 
 
 def weights_file(path: str | Path) -> Path:

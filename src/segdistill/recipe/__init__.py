@@ -3,7 +3,8 @@
 from segdistill.recipe.changes import differences
 from segdistill.recipe.load import change_recipe, describe_recipes, dump_recipe, load_recipe, parse_recipe, recipe_names
 from segdistill.recipe.methods import method_terms
-from segdistill.recipe.schema import DataConfig, ModelConfig, Recipe, TeacherConfig, TermConfig
+from segdistill.recipe.networks import ModelConfig, TeacherConfig, TermConfig
+from segdistill.recipe.schema import DataConfig, Recipe
 
 __all__ = [
     "DataConfig",

@@ -5,18 +5,14 @@ Only the room ``experiment``, which turns a recipe into objects, and those above
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-Weight = Annotated[float, Field(allow_inf_nan=False)]
-Size = tuple[Count, Count]
-Mapping = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]  # null: empty
+from segdistill.recipe.kinds import CLOSED, Count, Mapping, NotNegative, Positive, Size
+from segdistill.recipe.networks import ALONE, MEAN, ModelConfig, TeacherConfig, TermConfig
 
 
 class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = CLOSED
 
 
 class DataConfig(_Closed):
@@ -57,95 +53,6 @@ class DataConfig(_Closed):
     batch_size: Count = 16
     num_workers: Annotated[int, Field(ge=0)] = 4
     max_faults: Annotated[int, Field(ge=0)] = 10
-
-
-class ModelConfig(_Closed):
-    """The network that is trained; the number of classes comes from the data.
-
-    Attributes:
-        source: Where it comes from, a name in ``SOURCES``.
-        name: Of the network in its source; of the zoo ``<head>_<backbone>``.
-        weights: Trained weights of the whole network to start from: a run folder or a ``student.safetensors``.
-        pretrained: Weights of its backbone to start from: true for the source's own (timm's ImageNet weights), or a
-            safetensors file.
-        options: Further arguments of the source; of the zoo ``output_stride``, ``aux``, ``dropout``, ``backbone``,
-            ``mean``, ``std``.
-        features: Further features by name: ``{deep: backbone.layer3}``.
-    """
-
-    source: str = "zoo"
-    name: str
-    weights: str | None = None
-    pretrained: bool | str = False
-    options: Mapping = {}
-    features: dict[str, str] | None = None
-
-
-class TeacherConfig(_Closed):
-    """A trained network.
-
-    Attributes:
-        weights: A run folder, its ``student.safetensors`` (the trained network of any run, a teacher's too), or a file
-            of weights of the source.
-        source: Where the network comes from, a name in ``SOURCES``; null for a run or a ``student.safetensors``, which
-            say it themselves. ``official``: a checkpoint of the paper's authors (``.pth``).
-        name: Of the network in its source, for example ``deeplabv3_resnet101``; only with ``source``.
-        options: Further arguments of the source; only with ``source``.
-        features: Further features by name: ``{deep: backbone.layer3}``.
-        precision: ``fp32`` or ``bf16``, whose weights are cast once; null for ``train.precision``.
-        fold_bn: Fold batch normalisation into the convolutions before it: the same outputs up to rounding.
-        compile: ``torch.compile`` it, at the first step.
-    """
-
-    weights: str
-    source: str | None = None
-    name: str | None = None
-    options: Mapping = {}
-    features: dict[str, str] | None = None
-    precision: Literal["fp32", "bf16"] | None = None
-    fold_bn: bool = True
-    compile: bool = False
-
-
-class TermConfig(BaseModel):
-    """A distillation loss. Keys beside these are options of the loss and are checked against it.
-
-    Attributes:
-        loss: Name in ``LOSSES``; null for the name of the term.
-        weight: Its factor, or one for each part: ``{mimic: 2.0e-6, contrast: 5.0e-3}``; null: as published.
-        layer: ``logits``, ``aux_logits`` or a feature; ``[student's, teacher's]`` where the names differ; for a loss
-            that takes several maps, a list of either. Null for what the loss reads by nature.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    loss: str | None = None
-    weight: Weight | dict[str, Weight] | None = None
-    layer: str | list[str | list[str]] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_old_keys(cls, term: Any) -> Any:
-        """YAML reads the key ``on`` as true."""
-        if isinstance(term, dict) and any(key in term for key in (True, "on", "teacher_on")):
-            raise ValueError(
-                "a term has no keys `on` and `teacher_on` any more. Write `layer: NAME`, or "
-                "`layer: [STUDENT'S, TEACHER'S]`."
-            )
-        return term
-
-    @field_validator("layer", mode="before")
-    @classmethod
-    def _of_names(cls, layer: Any) -> Any:
-        items = layer if isinstance(layer, list | tuple) else [layer]
-        names = [name for item in items for name in (item if isinstance(item, list | tuple) else [item])]
-        if layer is not None and not all(isinstance(name, str) for name in names):
-            raise ValueError(f"must be a name, or a list of names and of pairs of names; got {layer!r}.")
-        return layer
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Options of the loss."""
-        return dict(self.model_extra or {})
 
 
 class OptimConfig(_Closed):
@@ -241,6 +148,7 @@ class Recipe(_Closed):
         data: See `DataConfig`.
         model: The network that is trained.
         teacher: The network it learns from; only with ``terms``.
+        teachers: Several of them by name, beside or instead of ``teacher``; a term names its own.
         terms: Distillation losses by name.
         methods: Terms of methods for ``segdistill compare``, beside or instead of its own: name to terms.
         optim: See `OptimConfig`.
@@ -255,6 +163,7 @@ class Recipe(_Closed):
     data: DataConfig
     model: ModelConfig
     teacher: TeacherConfig | None = None
+    teachers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], TeacherConfig] = {}
     terms: dict[str, TermConfig] = {}
     methods: dict[str, dict[str, TermConfig]] = {}
     optim: OptimConfig = OptimConfig()
@@ -269,10 +178,18 @@ class Recipe(_Closed):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
-        if self.terms and self.teacher is None:
+        if self.terms and not self.taught_by:
             raise ValueError(
                 "`teacher` must be given where there are terms; got null. Add teacher.weights=RUN, a run folder."
             )
+        if MEAN in self.teachers or (self.teacher is not None and ALONE in self.teachers):
+            raise ValueError(f"`teachers` must have other names than {MEAN} and, beside `teacher`, {ALONE}.")
+        for name, term in self.terms.items():
+            if term.teacher not in (None, MEAN, *self.taught_by):
+                raise ValueError(
+                    f"`terms.{name}.teacher` must be {MEAN} or one of {', '.join(self.taught_by)}; "
+                    f"got {term.teacher!r}."
+                )
         if self.data.batch_size % self.train.accumulate:
             raise ValueError(
                 f"`data.batch_size` must be a multiple of `train.accumulate`; got {self.data.batch_size} and "
@@ -282,6 +199,11 @@ class Recipe(_Closed):
         if low > high:
             raise ValueError(f"`data.scale_range` must not fall; got {low} to {high}.")
         return self
+
+    @property
+    def taught_by(self) -> dict[str, TeacherConfig]:
+        """All teachers by name; ``teacher`` is called so."""
+        return ({} if self.teacher is None else {ALONE: self.teacher}) | self.teachers
 
     @property
     def kind(self) -> Literal["teacher", "student", "distilled"]:

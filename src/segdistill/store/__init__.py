@@ -17,6 +17,7 @@ from segdistill.store.jsonfiles import (
 )
 from segdistill.store.names import (
     ANALYSIS,
+    ASKED,
     BEST,
     CLASS_ARRAY,
     COMPARISON,
@@ -40,6 +41,8 @@ from segdistill.store.names import (
     feature_array,
 )
 from segdistill.store.records import (
+    Asked,
+    AskedTeachers,
     BestStep,
     Boundary,
     Confusion,
@@ -62,10 +65,10 @@ from segdistill.store.records import (
 from segdistill.store.runs import Curve, Run, curve, read_failure, read_runs
 
 __all__ = [
-    "ANALYSIS", "BEST", "CLASS_ARRAY", "COMPARISON", "COMPARISON_FILES", "CONFUSION", "ENVIRONMENT", "EVENTS",
+    "ANALYSIS", "ASKED", "BEST", "CLASS_ARRAY", "COMPARISON", "COMPARISON_FILES", "CONFUSION", "ENVIRONMENT", "EVENTS",
     "FAILED", "FORMAT", "GALLERY", "GALLERY_INDEX", "IMAGES", "IMAGE_ARRAY", "LAST", "METRICS", "RECIPE", "REPORT",
-    "RESULT", "RUN_FILES", "STUDENT", "TABLE", "TENSORBOARD", "TIMING", "Array", "BestStep", "Boundary",
-    "Comparison", "Confusion", "Curve", "Environment", "Failed", "File", "Gallery", "ImageScore", "Images", "Kind",
+    "RESULT", "RUN_FILES", "STUDENT", "TABLE", "TENSORBOARD", "TIMING", "Array", "Asked", "AskedTeachers",
+    "BestStep", "Boundary", "Comparison", "Confusion", "Curve", "Environment", "Failed", "File", "Gallery", "ImageScore", "Images", "Kind",
     "Labels", "LogLine", "MethodRecord", "PixelFeatures", "Record", "Result", "Run", "Score", "TeacherScore",
     "TermRecord", "TimingLine", "Validation", "append_record", "curve", "drop_records_after", "feature_array",
     "feature_of", "first_runs", "is_complete", "read_comparison", "read_failure", "read_json", "read_lines",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from segdistill.store import names
 from segdistill.store.comparison import Comparison
 from segdistill.store.records import (
+    AskedTeachers,
     Confusion,
     Environment,
     Failed,
@@ -43,6 +44,7 @@ RUN_FILES = (
     File(names.BEST, None, "the same, at the step with the best validation score"),
     File(names.STUDENT, None, "the trained network alone, with its architecture and label table"),
     File(names.RESULT, Result, "scores, protocol and cost; the run is complete once this file is there"),
+    File(names.ASKED, AskedTeachers, "what the teachers knew of a few validation images before the training"),
     File(names.CONFUSION, Confusion, "pixels by true class (row) and predicted class (column)"),
     File(names.IMAGES, Images, "name and mIoU of every evaluated image"),
     File(names.ANALYSIS, None, "features of a sample of pixels, of the student and of its teacher"),

@@ -71,11 +71,51 @@ class BestStep(Record):
     val_miou: Share | None = None
 
 
+class Asked(Record):
+    """What a teacher knew of a few validation images before the training.
+
+    Attributes:
+        miou: Over the classes that it knows.
+        pixel_accuracy: The same.
+        chance: The mIoU that needs no look at an image.
+        images: How many.
+        recorded: Score of the teacher's own run on the same data; None where it is not known.
+    """
+
+    miou: Share
+    pixel_accuracy: Share
+    chance: Share
+    images: Count
+    recorded: Share | None = None
+
+
+class AskedTeachers(Record):
+    """``teachers.json``: what the teachers knew before the training, by name."""
+
+    what: ClassVar[str] = "the answers of teachers"
+    teachers: dict[str, Asked]
+
+
 class TeacherScore(Record):
-    """The teacher of a distillation, scored like its student."""
+    """A teacher of a distillation, scored like its student.
+
+    Attributes:
+        name: Of its network, or its weights.
+        miou: None for one that teaches features only.
+        classes: That it knows, and that its score is over; empty: all of the data.
+        params: Number of parameters; of the mean, of all teachers together.
+        macs: Multiplications of one crop.
+        ms_per_image: Median latency of one image, milliseconds.
+        asked: What it knew before the training; None if it was not asked.
+    """
 
     name: str
-    miou: Share
+    miou: Share | None = None
+    classes: list[str] = []
+    params: Count | None = None
+    macs: Count | None = None
+    ms_per_image: Positive | None = None
+    asked: Asked | None = None
 
 
 class Labels(Record):
@@ -97,7 +137,8 @@ class Result(Record):
         protocol: How the score was measured; None without a score.
         score: None if the recipe names no split to score on.
         best: The validation whose weights were kept.
-        teacher: None without one.
+        teacher: None without one; of several, their mean where terms could read it, else the first.
+        teachers: Of several, each by name, and ``mean``.
         params: Number of parameters of the trained network.
         ms_per_image: Median latency of one image, milliseconds.
         iterations: Steps of training.
@@ -118,6 +159,7 @@ class Result(Record):
     score: Score | None = None
     best: BestStep = BestStep()
     teacher: TeacherScore | None = None
+    teachers: dict[str, TeacherScore] = {}
     params: Count | None = None
     ms_per_image: Positive | None = None
     iterations: Count | None = None

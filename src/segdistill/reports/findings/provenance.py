@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from segdistill.reports.findings.row import Row, row_label
 from segdistill.reports.findings.units import duration, percent
-from segdistill.store import Comparison, Environment, Run
+from segdistill.store import Comparison, Environment, Run, TeacherScore
 
 _LONGEST_RECIPE = 20_000  # characters
 
@@ -62,12 +62,11 @@ def provenance(rows: Sequence[Row], comparison: Comparison | None) -> Provenance
 
 def _method(row: Row, shared: dict[str, str], settings: dict[str, Any]) -> Method:
     own = [item for item in _flat(row.runs[0].environment) if item[0] not in shared] if row.runs else []
-    teacher = next((run.result.teacher.name for run in row.runs if run.result.teacher), None)
     return Method(
         title=f"{row_label(row)}, {len(row.runs)} {'run' if len(row.runs) == 1 else 'runs'}",
         facts=[
             ("protocol", row.protocol or "not scored"),
-            *([("teacher", teacher)] if teacher else []),
+            *_teachers(row),
             *((name, str(value)) for name, value in settings.items()),
             *own,
         ],
@@ -99,6 +98,34 @@ def _budget(comparison: Comparison | None) -> list[tuple[str, str]]:
         *([("teacher", comparison.teacher)] if comparison.teacher else []),
         *([("differences also to", comparison.against)] if comparison.against else []),
     ]
+
+
+def _teachers(row: Row) -> list[tuple[str, str]]:
+    """A line for each teacher: its network, its score, its cost, and what it knew before the training."""
+    result = next((run.result for run in row.runs if run.result.teacher), None)
+    if result is None or result.teacher is None:
+        return []
+    taught_by = result.teachers or {"": result.teacher}
+    return [(f"teacher {name}".strip(), _teacher(teacher)) for name, teacher in taught_by.items()]
+
+
+def _teacher(teacher: TeacherScore) -> str:
+    facts = [teacher.name]
+    if teacher.miou is not None:
+        facts.append(f"mIoU {percent(teacher.miou)} %")
+    if teacher.classes:
+        facts.append(f"over {', '.join(teacher.classes)}")
+    if teacher.params:
+        facts.append(f"{teacher.params / 1e6:.2f} M parameters")
+    if teacher.macs:
+        facts.append(f"{teacher.macs / 1e9:.2f} GMAC a crop")
+    if teacher.ms_per_image:
+        facts.append(f"{teacher.ms_per_image:.1f} ms an image")
+    if asked := teacher.asked:
+        facts.append(
+            f"asked first: mIoU {percent(asked.miou)} % on {asked.images} images, chance {percent(asked.chance)} %"
+        )
+    return "; ".join(facts)
 
 
 def _flat(environment: Environment) -> list[tuple[str, str]]:

@@ -86,7 +86,7 @@ def _compare(row: Row, rows: Sequence[Row], against: str | None) -> Row:
     others = [peer for peer in peers if peer is not row and peer is not alone]
     other = next((peer for peer in others if (peer.name, peer.model) == (against, row.model)), None)
     teachers = [peer.miou for peer in peers if peer.kind == "teacher"]
-    teacher = _mean(run.result.teacher.miou for run in row.runs if run.result.teacher)
+    teacher = _mean(taught.miou for run in row.runs if (taught := run.result.teacher) and taught.miou is not None)
     if teacher is None and len(teachers) == 1:
         teacher = teachers[0]
     scores, alone_scores = row.miou_by_seed, alone.miou_by_seed if alone else {}
