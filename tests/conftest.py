@@ -13,6 +13,7 @@ from segdistill.data import STREETS_LABELS
 __all__ = ["make_run", "three_runs"]  # fixtures
 
 SMALL = "deeplabv3_mobilenetv2_035"
+UNASKED = "teacher.check=false"  # a teacher of a few steps knows nothing, which a run would refuse
 
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start

@@ -137,6 +137,31 @@ def test_the_python_of_the_page_on_prediction_runs(tmp_path, save_network, monke
     assert scope["likely"].shape[1:] == scope["mask"].shape
 
 
+def test_the_page_on_teachers_runs_and_its_recipes_are_valid():
+    def network(classes, width=8):
+        return nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.Conv2d(width, classes, 1))
+
+    class Backbone(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks = nn.Conv2d(3, 16, 4, stride=4)
+
+        def forward(self, image):
+            return self.blocks(image).mean((2, 3))
+
+    page = (ROOT / "docs/teachers.md").read_text(encoding="utf-8")
+    scope = {"backbone": Backbone(), "images": torch.rand(2, 3, 16, 16), "labels": torch.randint(0, 2, (2, 16, 16))}
+    mapped, *others = samples(page, "python")
+    exec(mapped, scope | {"big": network(3), "small": network(2)})
+    for block in others:
+        exec(block, scope | {"sd": segdistill, "big": network(2), "other": network(2), "small": network(2)})
+    for block in samples(page, "yaml"):
+        settings = {"terms": {"kd": {}}} | yaml.safe_load(block)
+        recipe = Recipe(**settings, name="r", data={"dataset": "streets", "crop_size": [64, 64]},
+                        model={"name": "pspnet_resnet18"}, train={"iterations": 1})  # fmt: skip
+        assert recipe.taught_by
+
+
 def test_the_python_of_the_page_on_openmmlab_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trained = segdistill.create_network("pspnet_resnet50", source="openmmlab", num_classes=2, options={"channels": 16})

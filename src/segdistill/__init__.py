@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         SKDAdversarialLoss,
         SKDLoss,
     )
-    from segdistill.networks import Network, Teacher, create_network, load_official
+    from segdistill.networks import Network, Teacher, Teachers, create_network, load_official, map_classes
     from segdistill.prediction import predict
     from segdistill.prediction.load import load  # past the door, where mypy sees it twice
     from segdistill.reports import report
@@ -63,6 +63,7 @@ _HOMES = {
     "SegdistillError": "segdistill.util",
     "Stopped": "segdistill.util",
     "Teacher": "segdistill.networks",
+    "Teachers": "segdistill.networks",
     "Term": "segdistill.distill",
     "Network": "segdistill.networks",
     "check": "segdistill.experiment",
@@ -73,6 +74,7 @@ _HOMES = {
     "init": "segdistill.experiment",
     "load": "segdistill.prediction",
     "load_official": "segdistill.networks",
+    "map_classes": "segdistill.networks",
     "ops": "segdistill.ops",
     "predict": "segdistill.prediction",
     "prepare": "segdistill.experiment",
@@ -104,6 +106,7 @@ __all__ = [
     "SegdistillError",
     "Stopped",
     "Teacher",
+    "Teachers",
     "Term",
     "__version__",
     "check",
@@ -114,6 +117,7 @@ __all__ = [
     "init",
     "load",
     "load_official",
+    "map_classes",
     "ops",
     "predict",
     "prepare",

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from tests.conftest import UNASKED
 
 from segdistill import store
 from segdistill.comparison import setup as module
@@ -29,7 +30,7 @@ NETWORK = [
 DATA = ["data.options.num_images=4", "data.options.num_train=4", "data.options.size=[32,48]", "data.crop_size=[32,48]",
         "data.batch_size=2"]  # fmt: skip
 TINY = [*NETWORK, *DATA, "train.iterations=4", "train.log_every=1", "train.val_every=2", "train.gallery=2",
-        "terms.af_dcd.groups=8", "terms.af_dcd.patch_size=[1,2]"]  # fmt: skip
+        UNASKED, "terms.af_dcd.groups=8", "terms.af_dcd.patch_size=[1,2]"]  # fmt: skip
 TEACHER = [*NETWORK, "train.iterations=2", "train.val_every=2", "train.log_every=1", "train.gallery=1"]
 
 

@@ -4,7 +4,8 @@ from torch import nn
 
 from segdistill import losses
 from segdistill.distill import Distiller, Term
-from segdistill.networks import ClassMap, Teacher, Teachers, mean_output
+from segdistill.labels import LabelTable
+from segdistill.networks import ClassMap, Network, Teacher, Teachers, map_classes, mean_output
 from segdistill.types import IGNORE_INDEX, SegOutput
 from segdistill.util import ArgumentError
 
@@ -130,6 +131,17 @@ def test_a_teacher_without_classes_teaches_features_and_no_logits():
         Distiller(network(4), ["kd"], teacher=teacher)
     distiller = Distiller(network(4), [Term("fitnet", layer="deep")], features={"deep": "0"}, teacher=teacher)
     assert distiller(IMAGES, LABELS, teacher(IMAGES)).parts["fitnet"] > 0
+
+
+def test_classes_that_both_name_are_compared_by_name():
+    def named(*names):
+        return Network(network(len(names)), labels=LabelTable.from_names(names))
+
+    with pytest.raises(ArgumentError, match=r"class 0 is 'a' and 'b'\. Bring them together by name"):
+        Distiller(named("a", "b"), ["kd"], teacher=Teacher(named("b", "a")))
+    classes = map_classes(["b", "a"], ["a", "b"])
+    Distiller(named("a", "b"), ["kd"], teacher=Teacher(named("b", "a"), classes=classes))
+    Distiller(named("a", "b"), ["kd"], teacher=Teacher(network(2)))
 
 
 def test_answers_that_are_missing_are_a_sentence():

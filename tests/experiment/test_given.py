@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.conftest import SMALL
+from tests.conftest import SMALL, UNASKED
 from tests.experiment.settings import TINY
 from torch import nn
 
@@ -11,7 +11,7 @@ from segdistill.experiment.folders import recipe_of
 from segdistill.experiment.given import GIVEN
 from segdistill.util import ArgumentError, RecipeError
 
-ON_LAYER = ["terms.af_dcd.groups=8", "terms.af_dcd.patch_size=[1,2]"]
+ON_LAYER = [UNASKED, "terms.af_dcd.groups=8", "terms.af_dcd.patch_size=[1,2]"]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_check_and_profile_take_them_too(teacher):
     ("networks", "message"),
     [
         ({"student": "resnet"}, "`student` must be a torch.nn.Module; got str"),
-        ({"teacher": nn.Conv2d(3, 9, 1)}, r"`teacher` must be a Teacher; got Conv2d. Wrap the network: sd\.Teacher"),
+        ({"teacher": nn.Conv2d(3, 9, 1)}, r"a Teacher, or several by name; got Conv2d. Wrap the network: Teacher"),
     ],
 )
 def test_networks_that_cannot_be_are_a_sentence(tmp_path, networks, message):
@@ -76,6 +76,6 @@ def test_a_module_of_my_own_code_is_trained_saved_and_loaded(tmp_path):
 
 def test_terms_read_its_layers_by_name(tmp_path, teacher):
     student = nn.Sequential(nn.Conv2d(3, 8, 3, stride=4, padding=1), nn.ReLU(), nn.Conv2d(8, 9, 1))
-    terms = ["terms={}", "terms.kd.weight=1", "terms.fitnet.layer=[[deep, layer4]]", "model.features.deep='1'"]
+    terms = [UNASKED, "terms={}", "terms.kd.weight=1", "terms.fitnet.layer=[[deep, layer4]]", "model.features.deep='1'"]
     trained = sd.train("demo", student, teacher, overrides=[*TINY, *terms], out=tmp_path / "run")
     assert set(trained.result["terms"]) == {"kd", "fitnet"}

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import torch
+from tests.conftest import UNASKED
 from torch import nn
 
 import segdistill as sd
@@ -28,7 +29,7 @@ def found_by(*terms):
     teacher = Teacher(network(32, 4), features={"deep": "1"})
     distiller = Distiller(network(16, 4), terms, features={"deep": "1"}, teacher=teacher).eval()
     image = torch.rand(1, 3, *CROP)
-    return silent_terms(distiller, distiller.network(image), teacher(image), CROP, 2)
+    return silent_terms(distiller, distiller.network(image), {"teacher": teacher(image)}, CROP, 2)
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
@@ -73,7 +74,7 @@ def test_the_global_random_state_stays():
     distiller = Distiller(network(8, 4), ["kd"], teacher=teacher)
     state = SegOutput(torch.rand(1, 9, 4, 4))
     torch.random.set_rng_state(before)
-    assert silent_terms(distiller, state, state, CROP, 1) == []
+    assert silent_terms(distiller, state, {"teacher": state}, CROP, 1) == []
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -89,7 +90,7 @@ def test_what_was_0_all_along_is_noted(tmp_path):
 
 
 def recipe(*terms):
-    return ["terms.af_dcd={layer: layer4, loss: af_dcd}", *TINY, *terms]
+    return ["terms.af_dcd={layer: layer4, loss: af_dcd}", UNASKED, *TINY, *terms]
 
 
 def teacher():

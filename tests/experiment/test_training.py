@@ -11,6 +11,7 @@ from fnmatch import fnmatch
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.conftest import UNASKED
 
 from segdistill import load, store
 from segdistill.engine.signals import Stopped
@@ -25,7 +26,7 @@ TINY = [
     "model.options.output_stride=16", "train.gallery=2",
     "train.log_every=1", "train.device=cpu",
 ]  # fmt: skip
-AF_DCD = ["terms.af_dcd.groups=8", "terms.af_dcd.pool_size=1", "terms.af_dcd.patch_size=[1,2]"]
+AF_DCD = [UNASKED, "terms.af_dcd.groups=8", "terms.af_dcd.pool_size=1", "terms.af_dcd.patch_size=[1,2]"]
 
 
 def command(*arguments, launcher=()):
@@ -188,6 +189,7 @@ def test_a_run_stopped_by_a_signal_and_resumed_ends_as_if_it_had_not_been(teache
 
 
 STATEFUL = [
+    UNASKED,
     "terms.af_dcd=null", "train.grad_norms_every=2",
     "terms.cirkd={layer: head, memory: true, pixel_memory: 50, region_memory: 20, pixel_keys: 40, region_keys: 16}",
     "terms.maskd={token_steps: 5, num_masks: 2}", "terms.skd_adversarial={lr: 0.01}",
@@ -260,7 +262,14 @@ def test_two_processes_match_one_at_the_same_global_batch(teacher, tmp_path):
 
 
 def test_a_term_that_diverges_stops_the_run_with_a_sentence(teacher, tmp_path):
-    settings = [*TINY, f"teacher.weights={teacher}", "train.iterations=9", "terms.af_dcd=null", "terms.kd.weight=1e38"]
+    settings = [
+        *TINY,
+        UNASKED,
+        f"teacher.weights={teacher}",
+        "train.iterations=9",
+        "terms.af_dcd=null",
+        "terms.kd.weight=1e38",
+    ]
     done = subprocess.run(
         command("train", "demo", *settings, "--out", tmp_path / "run"),
         env=environment(), capture_output=True, text=True, timeout=300,

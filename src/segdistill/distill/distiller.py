@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from segdistill.distill.inputs import check_images, check_labels, class_numbers, teacher_outputs
 from segdistill.distill.known import Known, pixel_weight
 from segdistill.distill.maps import map_of, width_of
-from segdistill.distill.sources import LOGITS, Source, answer_of, read_logits, source_of
+from segdistill.distill.sources import LOGITS, Source, answer_of, check_names, read_logits, source_of
 from segdistill.distill.term import (
     BoundTerm,
     Term,
@@ -136,6 +136,7 @@ class Distiller(nn.Module):
         if both_logits:
             student = len(source.classes.known) if source.classes and name in self._known else student
             check_classes(name, student, source.num_classes)
+            check_names(name, self.network, source.teacher)
         if layers[1] in LOGITS or source.teacher is None:
             return student, source.num_classes
         return student, width_of(source.teacher.network, layers[1], name)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from segdistill.networks import MEAN, ClassMap, Teacher, classes_of_mean, mean_output
+from segdistill.networks import MEAN, ClassMap, Network, Teacher, classes_of_mean, mean_output
 from segdistill.types import SegOutput
 from segdistill.util import ArgumentError, nearest
 
@@ -64,6 +64,26 @@ def source_of(
             "it teaches features only. Give the term a `layer` of features, or leave it out."
         )
     return Source(name, teacher, teacher.classes, teacher.num_classes)
+
+
+def check_names(term: str, student: Network, teacher: Teacher | None) -> None:
+    """Refuse to compare logits of networks that name other classes, or the same in another order.
+
+    Raises:
+        ArgumentError: If both name their classes, and nothing says how they go together.
+    """
+    if teacher is None or teacher.classes is not None or None in (student.labels, teacher.network.labels):
+        return
+    assert student.labels is not None
+    assert teacher.network.labels is not None
+    ours, theirs = student.labels.names, teacher.network.labels.names
+    for number, (own, other) in enumerate(zip(ours, theirs, strict=False)):
+        if own != other:
+            raise ArgumentError(
+                f"the term {term!r} compares logits, so student and teacher must have the same classes in one order; "
+                f"class {number} is {own!r} and {other!r}. Bring them together by name: "
+                "`Teacher(..., classes=map_classes(theirs, ours))`."
+            )
 
 
 def answer_of(

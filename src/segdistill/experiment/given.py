@@ -12,6 +12,8 @@ from segdistill.util import ArgumentError, RecipeError, as_texts
 
 GIVEN = "(given in Python)"
 
+_OF_NO_SOURCE = ("source=null", "name=null", "pretrained=false", "options={}", "features=null", "classes=null")
+
 Given = Teacher | Teachers | Mapping[str, Teacher]
 """A teacher, or several by name."""
 
@@ -34,11 +36,14 @@ def recipe_with(
     if student is not None and not isinstance(student, nn.Module):
         raise ArgumentError(f"`student` must be a torch.nn.Module; got {type(student).__name__}.")
     named = named_teachers(teacher)
-    given = ["teacher={}", "teachers={}"] if named else []  # what the overrides say of it stays
-    changes = [*given, *as_texts("overrides", overrides, '["optim.lr=0.01"]')]
+    changes = [*as_texts("overrides", overrides, '["optim.lr=0.01"]')]
     if student is not None:
         changes.append(f"model.name={GIVEN}")
-    changes += [f"{name if name == ALONE else f'teachers.{name}'}.weights={GIVEN}" for name in named]
+    if named:
+        changes.append("teachers={}" if ALONE in named else "teacher=null")
+    for name in named:
+        key = ALONE if name == ALONE else f"teachers.{name}"
+        changes += [f"{key}.{change}" for change in (*_OF_NO_SOURCE, f"weights={GIVEN}")]
     chosen = load_recipe(recipe, changes)
     if teacher is not None and not chosen.terms:
         raise RecipeError(

@@ -99,7 +99,7 @@ def _ask(recipe: Recipe, built: Built, folder: Path, device: torch.device) -> No
         return
     asked = ask_teachers(recipe, built, device)
     for name, answer in asked.items():
-        logger.info("Asked first: %s.", sentence(name if name == ALONE else f"the teacher {name}", answer))
+        logger.info("Asked first: %s.", sentence("the teacher" if name == ALONE else f"the teacher {name}", answer))
     store.write_record(folder / store.ASKED, AskedTeachers(teachers=asked))
 
 

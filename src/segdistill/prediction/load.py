@@ -100,7 +100,7 @@ def load_network(
     try:
         network = create(None)
     except ArgumentError as error:
-        if num_classes is None or not str(error).startswith("`num_classes`"):
+        if num_classes is None or "`num_classes`" not in str(error):
             raise
         if weights is None and not pretrained:
             raise ArgumentError(

@@ -67,9 +67,9 @@ from segdistill.store.runs import Curve, Run, curve, read_failure, read_runs
 __all__ = [
     "ANALYSIS", "ASKED", "BEST", "CLASS_ARRAY", "COMPARISON", "COMPARISON_FILES", "CONFUSION", "ENVIRONMENT", "EVENTS",
     "FAILED", "FORMAT", "GALLERY", "GALLERY_INDEX", "IMAGES", "IMAGE_ARRAY", "LAST", "METRICS", "RECIPE", "REPORT",
-    "RESULT", "RUN_FILES", "STUDENT", "TABLE", "TENSORBOARD", "TIMING", "Array", "Asked", "AskedTeachers",
-    "BestStep", "Boundary", "Comparison", "Confusion", "Curve", "Environment", "Failed", "File", "Gallery", "ImageScore", "Images", "Kind",
-    "Labels", "LogLine", "MethodRecord", "PixelFeatures", "Record", "Result", "Run", "Score", "TeacherScore",
+    "RESULT", "RUN_FILES", "STUDENT", "TABLE", "TENSORBOARD", "TIMING", "Array", "Asked", "AskedTeachers", "BestStep",
+    "Boundary", "Comparison", "Confusion", "Curve", "Environment", "Failed", "File", "Gallery", "ImageScore", "Images",
+    "Kind", "Labels", "LogLine", "MethodRecord", "PixelFeatures", "Record", "Result", "Run", "Score", "TeacherScore",
     "TermRecord", "TimingLine", "Validation", "append_record", "curve", "drop_records_after", "feature_array",
     "feature_of", "first_runs", "is_complete", "read_comparison", "read_failure", "read_json", "read_lines",
     "read_record", "read_records", "read_runs", "write_json", "write_record", "write_text",
