@@ -235,7 +235,7 @@ def schema(model=Recipe, prefix=""):
         nested = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
         if nested is TermConfig:
             yield from schema(TermConfig, f"{prefix}{name}.<name>.")
-        elif nested is not None:
+        elif nested is not None and name != "teachers":  # whose keys are those of `teacher`
             yield from schema(nested, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", field

@@ -2,6 +2,7 @@ import re
 
 import pytest
 from tests.cli.settings import TINY
+from tests.conftest import UNASKED
 
 import segdistill
 from segdistill import store
@@ -9,7 +10,7 @@ from segdistill.util import Stopped
 
 
 def test_the_demo_prints_its_table_and_writes_its_report(ok, tmp_path):
-    printed = ok("demo", *TINY, "--out", tmp_path / "demo")
+    printed = ok("demo", *TINY, UNASKED, "--out", tmp_path / "demo")
     assert (tmp_path / "demo/report.html").is_file()
     assert f"report: {tmp_path / 'demo/report.html'}" in printed
     for name in ("teacher", "demo_student", "demo"):

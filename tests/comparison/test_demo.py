@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from tests.conftest import UNASKED
 
 from segdistill import store
 from segdistill.comparison.demo import plan_demo, run_demo
@@ -9,7 +10,7 @@ from segdistill.util import RecipeError
 TINY = ["data.options={num_images: 2, num_train: 2, size: [32, 48]}", "data.crop_size=[32,48]", "data.batch_size=2",
         "model.name=deeplabv3_mobilenetv2_035", "model.options.backbone=null",
         "train.iterations=2", "train.val_every=2", "train.log_every=1",
-        "train.gallery=1", "train.device=cpu"]  # fmt: skip
+        "train.gallery=1", "train.device=cpu", UNASKED]  # fmt: skip
 
 
 def test_the_demo_plans_a_teacher_then_two_students_that_differ_in_their_terms_alone(tmp_path):

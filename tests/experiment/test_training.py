@@ -71,7 +71,12 @@ def test_a_distillation_leaves_everything_a_run_promises(teacher, tmp_path):
     assert result["teacher"] == {
         "name": taught_by["model"],
         "miou": pytest.approx(taught_by["score"]["miou"], abs=1e-3),
-    }
+        "classes": [],
+        "asked": None,
+    } | {cost: result["teacher"][cost] for cost in ("params", "macs", "ms_per_image")}
+    assert result["teacher"]["params"] == pytest.approx(taught_by["params"], rel=0.02)  # norms are folded
+    assert result["teacher"]["macs"] > result["teacher"]["params"]
+    assert result["teacher"]["ms_per_image"] > 0
     assert len(list((folder / store.GALLERY).iterdir())) == 2 * 4 + 1  # image, truth, prediction, teacher; the index
     assert {"commit", "command", "packages", "device"} <= json.loads((folder / store.ENVIRONMENT).read_text()).keys()
 

@@ -73,11 +73,10 @@ class TeacherConfig(_Closed):
     fold_bn: bool = True
     compile: bool = False
 
-    @model_validator(mode="after")
-    def _from_somewhere(self) -> "TeacherConfig":
-        if self.weights is None and (self.source is None or self.name is None):
-            raise ValueError("must have `weights`, a run folder or a file, or the `source` and `name` of a network.")
-        return self
+    @property
+    def is_somewhere(self) -> bool:
+        """Whether it says where the network comes from."""
+        return self.weights is not None or (self.source is not None and self.name is not None)
 
     @property
     def title(self) -> str:

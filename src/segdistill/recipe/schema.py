@@ -184,6 +184,13 @@ class Recipe(_Closed):
             )
         if MEAN in self.teachers or (self.teacher is not None and ALONE in self.teachers):
             raise ValueError(f"`teachers` must have other names than {MEAN} and, beside `teacher`, {ALONE}.")
+        for name, teacher in self.taught_by.items() if self.terms else ():
+            if not teacher.is_somewhere:
+                key = f"teachers.{name}" if name in self.teachers else name
+                raise ValueError(
+                    f"`{key}` must have `weights`, a run folder or a file, or the `source` and `name` of a network. "
+                    f"Add {key}.weights=RUN."
+                )
         for name, term in self.terms.items():
             if term.teacher not in (None, MEAN, *self.taught_by):
                 raise ValueError(
