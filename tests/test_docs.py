@@ -159,6 +159,35 @@ def test_the_python_of_the_page_on_prediction_runs(tmp_path, save_network, monke
     assert scope["likely"].shape[1:] == scope["mask"].shape
 
 
+def test_the_python_of_the_page_on_openmmlab_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trained = segdistill.create_network("pspnet_resnet50", source="openmmlab", num_classes=2, options={"channels": 16})
+    meta = {"CLASSES": ("road", "car"), "PALETTE": [[128, 64, 128], [0, 0, 142]]}
+    torch.save({"meta": meta, "state_dict": trained.module.state_dict()}, "FILE.pth")
+    page = (ROOT / "docs/sources/openmmlab.md").read_text(encoding="utf-8")
+    (code,) = samples(page, "python")
+    scope = {"loader": [(torch.rand(2, 3, 64, 64), torch.randint(0, 2, (2, 64, 64)))]}
+    exec(code, scope)
+    assert scope["network"].labels.names == ("road", "car")
+    assert scope["small"].num_classes == 2
+    (teacher,) = samples(page, "yaml")
+    Recipe(**yaml.safe_load(teacher), name="r", data={"dataset": "streets", "crop_size": [64, 64]},
+           model={"name": "pspnet_resnet18"}, terms={"kd": {}}, train={"iterations": 1})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / f"docs/sources/{name}.md" for name in ("smp", "torchvision")], ids=lambda page: page.stem
+)
+def test_the_python_of_the_pages_on_sources_runs(page):
+    scope = {}
+    for block in samples(page.read_text(encoding="utf-8"), "python"):
+        exec(block, scope)
+    distiller = segdistill.Distiller(scope["student"], [segdistill.Term(segdistill.KDLoss(), name="kd")])
+    images = torch.rand(2, 3, 64, 64)
+    labels = torch.randint(0, 9, (2, 64, 64))
+    assert torch.isfinite(distiller(images, labels, segdistill.Teacher(scope["teacher"])(images)).loss)
+
+
 def test_every_option_of_predict_is_documented():
     from inspect import signature
 
@@ -266,3 +295,10 @@ def test_citation_is_of_this_version():
     assert citation["version"] == segdistill.__version__
     assert "https://arxiv.org/abs/2312.04168" in [reference["url"] for reference in citation["references"]]
     assert f"## [{segdistill.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_python_of_the_page_on_transformers_runs():
+    (code,) = samples((ROOT / "docs/sources/huggingface.md").read_text(encoding="utf-8"), "python")
+    scope = {}
+    exec(code, scope)
+    assert scope["output"].logits.shape == (2, 11, 16, 16)

@@ -198,3 +198,33 @@ def test_labels_that_torch_ignores_are_ignored():
     assert torch.equal(distiller(images, labels.masked_fill(labels == 255, -100)).loss, expected)
     assert torch.equal(distiller(images, labels.masked_fill(labels == 255, -100)[:, None].int()).loss, expected)
     assert torch.equal(distiller(images, labels.to(torch.uint8)).loss, expected)
+
+
+def test_one_of_several_outputs_is_tapped_by_its_number():
+    class Several(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fine, self.deep = nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 6, 3, 2, 1)
+
+        def forward(self, image):
+            fine = self.fine(image)
+            return [image, fine, self.deep(fine)], ["token"]
+
+    body = Several()
+
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.head = body, nn.Conv2d(6, 2, 1)
+
+        def forward(self, image):
+            return self.head(self.encoder(image)[0][-1])
+
+    network = Network(Whole(), features={"fine": "encoder[0][1]", "deep": "encoder[0][-1]"})
+    assert network.channels == {"fine": 4, "deep": 6}
+    image = torch.rand(1, 3, 16, 24)
+    assert torch.equal(network(image).features["deep"], body(image)[0][2])
+    with pytest.raises(NetworkError, match="must give an output number 3; it gives 3 outputs"):
+        Network(Whole(), features={"deep": "encoder[0][3]"})
+    with pytest.raises(NetworkError, match=r"got 'encodr\[0\]'"):
+        Network(Whole(), features={"deep": "encodr[0]"})

@@ -1,19 +1,30 @@
 """Reading a ``.pth`` that another code base wrote: tensors and plain values, and nothing that runs."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from segdistill.networks.tensors import PICKLES, read_tensors
 from segdistill.util import ArgumentError, MissingFileError
 
 _WRAPPERS: Final = ("state_dict", "model_state_dict", "model")
 
+_SCALAR: Final = np.float64(0).__reduce__()[0]  # makes a numpy number of a type and bytes
+_NUMBERS: Final[list[Any]] = [
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in (bool, "i4", "i8", "f4", "f8")),
+    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),  # of numpy 1 and of numpy 2
+]
+"""What may be in a file beside what torch allows: numpy's numbers, such as the best score of a training."""
+
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read a PyTorch checkpoint with ``weights_only=True``.
+    """Read a PyTorch checkpoint with ``weights_only=True``, which runs nothing; numpy's numbers are allowed too.
 
     Args:
         path: The file: a state dict, or a mapping that holds one as ``state_dict``, ``model_state_dict`` or ``model``.
@@ -29,11 +40,13 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     if not file.is_file():
         raise MissingFileError(f"`path` must be a checkpoint file; {file} is not a file.")
     try:
-        content: Any = torch.load(file, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_NUMBERS):
+            content: Any = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch reports a file that it refuses with many types
+        thing = re.search(r"GLOBAL ([\w.]+)", str(error))
+        why = f"it holds {thing[1]}. Save its state dict alone" if thing else type(error).__name__
         raise ArgumentError(
-            f"`path` must be a PyTorch checkpoint that holds tensors only; torch refuses {file} "
-            f"({type(error).__name__})."
+            f"`path` must be a PyTorch checkpoint of tensors and plain values only; torch refuses {file}: {why}."
         ) from error
     beside: dict[str, Any] = {}
     if isinstance(content, Mapping):
@@ -46,3 +59,12 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     ):
         raise ArgumentError(f"`path` must be a checkpoint with a state dict; {file} holds something else.")
     return {key.removeprefix("module."): value for key, value in content.items()}, beside
+
+
+def read_state(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a file by name, on the CPU: a safetensors file, or a checkpoint of PyTorch by its suffix.
+
+    Raises:
+        MissingFileError, WeightsError, ArgumentError: As `read_tensors` and `read_checkpoint` do.
+    """
+    return read_checkpoint(path)[0] if Path(path).suffix.lower() in PICKLES else read_tensors(path)[0]

@@ -9,6 +9,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from segdistill.labels import LabelTable
+from segdistill.networks.checkpoints import read_state
 from segdistill.networks.network import Network, as_network
 from segdistill.networks.own import own_network
 from segdistill.networks.sources import build_again
@@ -93,12 +94,13 @@ def read_network(path: str | Path, module: nn.Module | str | None = None) -> tup
 
 
 def load_weights(network: Network, path: str | Path) -> None:
-    """Fill a network with the tensors of a file that `save_network` wrote.
+    """Fill a network with the tensors of a file: of `save_network`, or a state dict as safetensors or ``.pth``.
 
     Raises:
         MissingFileError, WeightsError: If there is no such file, or its tensors are not exactly those of the network.
+        ArgumentError: If a ``.pth`` holds anything but tensors.
     """
-    _fill(network, read_tensors(path)[0], path)
+    _fill(network, read_state(path), path)
 
 
 def _fill(network: Network, tensors: dict[str, Tensor], path: str | Path) -> None:

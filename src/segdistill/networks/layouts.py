@@ -4,6 +4,7 @@ The layout of a layer is found once, on an image that is wider than high, and ap
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
@@ -92,6 +93,32 @@ def as_map(output: Any, layout: Layout, image: Sequence[int], origin: str) -> Te
             f"{image[0]}x{image[1]}. Give images of which both sides are multiples of the patch."
         )
     return tokens.transpose(1, 2).reshape(len(tokens), -1, *grid)
+
+
+def split_tap(source: str) -> tuple[str, tuple[int, ...]]:
+    """The layer of a tap, and which of its outputs is meant, if it gives several.
+
+    >>> split_tap("encoder[-1]"), split_tap("encoder[0][3]"), split_tap("backbone.layer4")
+    (('encoder', (-1,)), ('encoder', (0, 3)), ('backbone.layer4', ()))
+    """
+    layer, *rest = source.split("[")
+    if not all(re.fullmatch(r"-?\d+\]", part) for part in rest):
+        return source, ()
+    return layer, tuple(int(part[:-1]) for part in rest)
+
+
+def pick(output: Any, indices: Sequence[int], origin: str) -> Any:
+    """One of several outputs of a layer.
+
+    Raises:
+        NetworkError: If it does not give so many.
+    """
+    for index in indices:
+        if not isinstance(output, (tuple, list)) or not -len(output) <= index < len(output):
+            held = f"{len(output)} outputs" if isinstance(output, (tuple, list)) else type(output).__name__
+            raise NetworkError(f"{origin} must give an output number {index}; it gives {held}. {_REMEDY}")
+        output = output[index]
+    return output
 
 
 def first_tensor(output: Any) -> Any:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from segdistill.labels import LabelTable
 from segdistill.networks.feeding import Feed, cut_logits, cut_map
-from segdistill.networks.layouts import Layout, as_map, find_layout, prefix_of
+from segdistill.networks.layouts import Layout, as_map, find_layout, pick, prefix_of, split_tap
 from segdistill.networks.reading import LogitsOf, Recorder, read_output
 from segdistill.types import AS_IT_IS, Preprocessing, SegOutput
 from segdistill.util import ArgumentError, NetworkError, nearest
@@ -36,7 +36,8 @@ class Network(nn.Module):
         module: Any module that takes images (B, 3, H, W).
         features: What to read beside the logits, by the name that terms use: ``{"deep": "backbone.layer4"}``, or a
             list where name and layer are the same. A value is a feature of the `SegOutput` that the module returns,
-            or the dotted name of one of its layers. Default: all features of its `SegOutput`, if it returns one.
+            or the dotted name of one of its layers; of a layer that gives several maps, ``encoder[-1]``. Default: all
+            features of its `SegOutput`, if it returns one.
         logits: From what the module returns to class scores. Default: found, see `find_logits`.
         preprocessing: How it is fed. Default: images are ready as they are given.
         labels: Its classes, where they are known.
@@ -86,7 +87,9 @@ class Network(nn.Module):
         self.num_classes = 2 if num_classes == 1 else num_classes  # a sigmoid's channel is read as two
         sources = features.values() if isinstance(features, Mapping) else features or ()
         layers = dict(module.named_modules())
-        if (channels is None or num_classes is None) and not (sources and all(name in layers for name in sources)):
+        if (channels is None or num_classes is None) and not (
+            sources and all(split_tap(name)[0] in layers for name in sources)
+        ):
             self._try()
         self.taps: dict[str, str] = {name: name for name in self.given}
         self.hooked: dict[str, str] = {}
@@ -144,8 +147,10 @@ class Network(nn.Module):
     def _laid_out(self, name: str, source: str, output: Any, fed: Tensor) -> Tensor:
         """The output of a layer as a map; how it is laid out is found at the first call, which is the trial run."""
         origin, size = f"layer {source!r} of the {self.role}", fed.shape[-2:]
+        layer, indices = split_tap(source)
+        output = pick(output, indices, origin)
         if name not in self.layouts:
-            prefix = prefix_of(self.module, source)
+            prefix = prefix_of(self.module, layer)
             self.layouts[name] = find_layout(output, len(fed), size, origin, prefix)
         return as_map(output, self.layouts[name], size, origin)
 
@@ -178,7 +183,7 @@ class Network(nn.Module):
         self.taps = dict(features) if isinstance(features, Mapping) else {name: name for name in features}
         layers = dict(self.module.named_modules())
         for name, source in self.taps.items():
-            if source not in self.given and source not in layers:
+            if source not in self.given and split_tap(source)[0] not in layers:
                 raise NetworkError(
                     f"`features[{name!r}]` must name a feature or a layer of the {self.role}; got {source!r}. "
                     f"{nearest(source, [*self.given, *filter(None, layers)])}"
@@ -235,8 +240,9 @@ class Network(nn.Module):
     @torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call, untyped-decorator]
     def _run_hooked(self, image: Tensor) -> Any:
         with ExitStack() as hooks:
-            for name, layer in self.hooked.items():
-                hook = self.module.get_submodule(layer).register_forward_hook(self._recorders[name])
+            for name, source in self.hooked.items():
+                layer = self.module.get_submodule(split_tap(source)[0])
+                hook = layer.register_forward_hook(self._recorders[name])
                 hooks.callback(hook.remove)
             return self.module(image)
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from segdistill.util import MissingFileError, WeightsError, quote, unsealed
 
-_PICKLES = {".bin", ".ckpt", ".pkl", ".pt", ".pth", ".tar"}
+PICKLES = {".bin", ".ckpt", ".pkl", ".pt", ".pth", ".tar"}
+"""Suffixes of files that may be pickles."""
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -25,7 +26,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     file = Path(path)
     if not file.is_file():
         raise MissingFileError(f"{file} does not exist; give a safetensors file.")
-    if file.suffix.lower() in _PICKLES:
+    if file.suffix.lower() in PICKLES:
         raise WeightsError(
             f"{file} must be a safetensors file; pickles are not read because they can run code. Convert it once: "
             "safetensors.torch.save_file(torch.load(OLD, weights_only=True), NEW)."

@@ -56,4 +56,4 @@ def test_weights_of_the_whole_network(tmp_path):
 
 
 def test_sources_are_a_literal_table():
-    assert list(SOURCES) == ["official", "zoo"]
+    assert list(SOURCES) == ["huggingface", "official", "openmmlab", "smp", "torchvision", "zoo"]

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from segdistill.networks.network import Network
-from segdistill.networks.sources import official, zoo
+from segdistill.networks.sources import huggingface, official, openmmlab, smp, torchvision, zoo
 from segdistill.util import ArgumentError, NetworkError, nearest
 
 SOURCES: Final[dict[str, Callable[..., Network]]] = {
+    "huggingface": huggingface.create,
     "official": official.create,
+    "openmmlab": openmmlab.create,
+    "smp": smp.create,
+    "torchvision": torchvision.create,
     "zoo": zoo.create,
 }
 """Every source by the name that recipes use."""
@@ -38,8 +42,8 @@ def create_network(
         source: One of ``SOURCES``.
         num_classes: Channels of the logits.
         weights: A file of trained weights of the whole network.
-        pretrained: Weights to start from, as the source has them: of the zoo ImageNet weights of the backbone, True
-            lets timm fetch them, a path is a safetensors file.
+        pretrained: Weights to start from, as the source has them: of the zoo and smp ImageNet weights of the backbone,
+            True lets the library fetch them, a path is a safetensors file; torchvision see there.
         options: Further arguments of the source; each is checked against it.
 
     Returns:
