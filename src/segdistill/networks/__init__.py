@@ -7,6 +7,7 @@ from segdistill.util import lazy
 if TYPE_CHECKING:
     from segdistill.networks.feeding import resize_logits
     from segdistill.networks.files import read_network, save_network
+    from segdistill.networks.layers import DEFAULTS, Layer, Layers, find_layers, with_defaults
     from segdistill.networks.network import Network, as_network
     from segdistill.networks.own import is_place, own_network
     from segdistill.networks.reading import LogitsOf, find_logits
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 __getattr__ = lazy(
     __name__,
     {
+        "DEFAULTS": "segdistill.networks.layers",
+        "Layer": "segdistill.networks.layers",
+        "Layers": "segdistill.networks.layers",
         "LogitsOf": "segdistill.networks.reading",
         "Network": "segdistill.networks.network",
         "SOURCES": "segdistill.networks.sources",
         "Teacher": "segdistill.networks.teacher",
         "as_network": "segdistill.networks.network",
         "create_network": "segdistill.networks.sources",
+        "find_layers": "segdistill.networks.layers",
         "find_logits": "segdistill.networks.reading",
         "is_place": "segdistill.networks.own",
         "list_networks": "segdistill.networks.zoo",
@@ -34,16 +39,21 @@ __getattr__ = lazy(
         "read_tensors": "segdistill.networks.tensors",
         "resize_logits": "segdistill.networks.feeding",
         "save_network": "segdistill.networks.files",
+        "with_defaults": "segdistill.networks.layers",
     },
 )
 
 __all__ = [
+    "DEFAULTS",
     "SOURCES",
+    "Layer",
+    "Layers",
     "LogitsOf",
     "Network",
     "Teacher",
     "as_network",
     "create_network",
+    "find_layers",
     "find_logits",
     "is_place",
     "list_networks",
@@ -53,4 +63,5 @@ __all__ = [
     "read_tensors",
     "resize_logits",
     "save_network",
+    "with_defaults",
 ]
