@@ -153,7 +153,9 @@ def test_the_python_of_the_page_on_openmmlab_runs(tmp_path, monkeypatch):
            model={"name": "pspnet_resnet18"}, terms={"kd": {}}, train={"iterations": 1})  # fmt: skip
 
 
-@pytest.mark.parametrize("page", [ROOT / f"docs/sources/{name}.md" for name in ("smp", "torchvision")], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [ROOT / f"docs/sources/{name}.md" for name in ("smp", "torchvision")], ids=lambda page: page.stem
+)
 def test_the_python_of_the_pages_on_sources_runs(page):
     scope = {}
     for block in samples(page.read_text(encoding="utf-8"), "python"):
