@@ -46,7 +46,8 @@ def test_check_and_profile_take_them_too(teacher):
 @pytest.mark.parametrize(
     ("networks", "message"),
     [
-        ({"student": "resnet"}, "`student` must be a torch.nn.Module; got str"),
+        ({"student": 3}, "`student` must be a torch.nn.Module; got int"),
+        ({"student": "resnet"}, "`student` must be a network or a place, module:function; got 'resnet'"),
         ({"teacher": nn.Conv2d(3, 9, 1)}, r"`teacher` must be a Teacher; got Conv2d. Wrap the network: sd\.Teacher"),
     ],
 )

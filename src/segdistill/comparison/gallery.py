@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segdistill import store
+from segdistill.comparison.planning import NO_OWN, Own
 from segdistill.data import Selection, eval_loader
 from segdistill.experiment import (
     build_datasets,
     build_protocol,
+    build_teacher,
     load_teacher,
     make_accelerator,
     recipe_of,
@@ -17,7 +19,7 @@ from segdistill.prediction import load
 from segdistill.store import Gallery, Images, ImageScore, first_runs, read_comparison
 
 
-def write_galleries(folder: Path) -> None:
+def write_galleries(folder: Path, networks: Own = NO_OWN) -> None:
     """Give the first seed of every method, and the teacher, pictures of the images on which methods differ most."""
     runs = {name: run for name, run in first_runs(read_comparison(folder)).items() if (run / store.IMAGES).is_file()}
     students = [run for name, run in runs.items() if name != "teacher"]
@@ -35,12 +37,15 @@ def write_galleries(folder: Path) -> None:
     device = make_accelerator(recipe).device
     for run in stale:
         own = recipe_of(run)
-        predictors = {"prediction": load(run)}
-        if own.teacher is not None:
-            predictors["teacher"] = load_teacher(own.teacher, split.labels)
+        student = None if run == runs.get("teacher") else networks.student
+        segments = {"prediction": load(run, student).to(device).network.segment}
+        if own.teacher is not None and networks.teacher is not None:
+            segments["teacher"] = build_teacher(own.teacher, split.labels, own=networks.teacher).to(device).segment
+        elif own.teacher is not None:
+            segments["teacher"] = load_teacher(own.teacher, split.labels).to(device).network.segment
         write_gallery(
             run / store.GALLERY,
-            {name: predictor.to(device).network.segment for name, predictor in predictors.items()},
+            segments,
             eval_loader(Selection([(split, index) for index in shown]), image_scale=recipe.data.image_scale),
             [scores[run][index] for index in shown],
             colors=split.labels.colors,

@@ -41,7 +41,7 @@ def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
         if variant.name in tried:
             continue
         try:
-            built = build(variant.recipe)
+            built = build(variant.recipe, *comparison.own)
             built.distiller.to(accelerator.device)
             if built.teacher is not None:
                 built.teacher.to(accelerator.device)
@@ -52,12 +52,12 @@ def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
     variants = comparison.variants
     if comparison.budget == "time":
         missing = [variant for variant in variants if variant.name not in speeds]
-        speeds |= measure_speeds({variant.name: variant.recipe for variant in missing})
+        speeds |= measure_speeds({variant.name: variant.recipe for variant in missing}, comparison.own)
         slowest = max(speeds[variant.name] for variant in variants) * comparison.recipe.train.iterations
         seconds = seconds or comparison.seconds or slowest
         variants = [_within(variant, seconds / speeds[variant.name]) for variant in variants]
     runs = [
-        Planned(f"{variant.name}, seed {seed}", change_recipe(variant.recipe, {"seed": seed}), folder)
+        Planned(f"{variant.name}, seed {seed}", change_recipe(variant.recipe, {"seed": seed}), folder, comparison.own)
         for (variant, seed), folder in zip(in_order(variants, comparison.seeds), comparison.folders, strict=True)
     ]
     if accelerator.is_main_process:
@@ -114,7 +114,7 @@ def _write_plan(
             runs=list(dict.fromkeys([*earlier, *runs])),
         )
     teacher = comparison.recipe.teacher
-    given = None if teacher is None else str(Path(teacher.weights).absolute())
+    given = None if teacher is None or comparison.own.teacher is not None else str(Path(teacher.weights).absolute())
     content = store.Comparison(
         folder=comparison.folder,
         format=FORMAT,

@@ -5,8 +5,9 @@ from segdistill.experiment.checkup import Checkup
 from segdistill.experiment.datasets import build_datasets, build_sources
 from segdistill.experiment.evidence import write_gallery
 from segdistill.experiment.folders import new_folder, recipe_of, refuse_other
+from segdistill.experiment.given import GIVEN, given_changes, recipe_with
 from segdistill.experiment.initialising.beginning import Begun, init
-from segdistill.experiment.networks import load_teacher
+from segdistill.experiment.networks import build_teacher, load_teacher
 from segdistill.experiment.profiling import PROFILE_WARM_UP, Profile, profile
 from segdistill.experiment.scoring import examine_set, make_accelerator, score_network, score_set
 from segdistill.experiment.session import Built, build
@@ -18,6 +19,7 @@ from segdistill.experiment.verdicts import Finding
 
 __all__ = [
     "CORES",
+    "GIVEN",
     "PROFILE_WARM_UP",
     "Begun",
     "Built",
@@ -32,9 +34,11 @@ __all__ = [
     "build_datasets",
     "build_protocol",
     "build_sources",
+    "build_teacher",
     "check",
     "evaluate",
     "examine_set",
+    "given_changes",
     "init",
     "load_teacher",
     "make_accelerator",
@@ -42,6 +46,7 @@ __all__ = [
     "prepare",
     "profile",
     "recipe_of",
+    "recipe_with",
     "refuse_other",
     "refuse_silent",
     "run_recipe",

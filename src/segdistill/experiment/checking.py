@@ -44,8 +44,8 @@ logger = logging.getLogger(__name__)
 @verb
 def check(
     recipe: str | Path | Recipe,
-    student: nn.Module | None = None,
-    teacher: Teacher | None = None,
+    student: nn.Module | str | None = None,
+    teacher: Teacher | str | None = None,
     *,
     overrides: Sequence[str] = (),
     pictures: str | Path | None = None,

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from segdistill.labels import LabelTable
-from segdistill.networks import Network, Teacher, as_network
+from segdistill.networks import Network, Teacher, as_network, is_place, own_network
 from segdistill.recipe import Recipe, load_recipe
 from segdistill.util import ArgumentError, RecipeError, as_texts
 
@@ -14,32 +14,34 @@ GIVEN = "(given in Python)"
 
 
 def recipe_with(
-    recipe: str | Path | Recipe, overrides: Sequence[str], student: nn.Module | None, teacher: Teacher | None
+    recipe: str | Path | Recipe,
+    overrides: Sequence[str],
+    student: nn.Module | str | None,
+    teacher: Teacher | str | None,
 ) -> Recipe:
     """A recipe in which networks that are given stand as `GIVEN`, so that its file does not name others.
 
     Args:
         recipe: A name, a YAML file, or a recipe.
         overrides: ``key=value``.
-        student: To be trained, instead of the recipe's ``model``.
-        teacher: To learn from, instead of the recipe's ``teacher``.
+        student: To be trained, instead of the recipe's ``model``: a module, or the place of a function that builds it.
+        teacher: To learn from, instead of the recipe's ``teacher``: likewise.
 
     Raises:
         ArgumentError: If a network is of another kind.
         RecipeError: As `load_recipe`; if there is a teacher and nothing to learn from it.
     """
-    if student is not None and not isinstance(student, nn.Module):
+    for role, place in (("student", student), ("teacher", teacher)):
+        if isinstance(place, str) and not is_place(place):
+            raise ArgumentError(f"`{role}` must be a network or a place, module:function; got {place!r}.")
+    if not isinstance(student, nn.Module | str | None):
         raise ArgumentError(f"`student` must be a torch.nn.Module; got {type(student).__name__}.")
-    if teacher is not None and not isinstance(teacher, Teacher):
+    if not isinstance(teacher, Teacher | str | None):
         raise ArgumentError(
             f"`teacher` must be a Teacher; got {type(teacher).__name__}. Wrap the network: sd.Teacher(network)."
         )
     changes = [*as_texts("overrides", overrides, '["optim.lr=0.01"]')]
-    if student is not None:
-        changes.append(f"model.name={GIVEN}")
-    if teacher is not None:
-        changes += ["teacher={}", f"teacher.weights={GIVEN}"]
-    chosen = load_recipe(recipe, changes)
+    chosen = load_recipe(recipe, given_changes(changes, student is not None, teacher is not None))
     if teacher is not None and not chosen.terms:
         raise RecipeError(
             f"`teacher` is given, but the recipe {chosen.name} has no `terms`: nothing would be learned from it."
@@ -47,7 +49,17 @@ def recipe_with(
     return chosen
 
 
-def refuse_not_given(recipe: Recipe, student: nn.Module | None, teacher: Teacher | None) -> None:
+def given_changes(overrides: Sequence[str], student: bool, teacher: bool) -> list[str]:
+    """Overrides after which a recipe names no network where one is given; those of the user still hold."""
+    changes = [*overrides]
+    if student:
+        changes.append(f"model.name={GIVEN}")
+    if teacher:
+        changes += [f"teacher.weights={GIVEN}", "teacher.source=null", "teacher.name=null", "teacher.options={}"]
+    return changes
+
+
+def refuse_not_given(recipe: Recipe, student: nn.Module | str | None, teacher: Teacher | str | None) -> None:
     """Refuse the recipe of a run whose networks came from Python, without these networks."""
     for key, name, network in (
         ("model.name", recipe.model.name, student),
@@ -55,15 +67,22 @@ def refuse_not_given(recipe: Recipe, student: nn.Module | None, teacher: Teacher
     ):
         if name == GIVEN and network is None:
             role = "student" if key.startswith("model") else "teacher"
-            raise RecipeError(f"`{key}`: the {role} of this recipe was given in Python. Give it again as `{role}=`.")
+            raise RecipeError(
+                f"`{key}`: the {role} of this recipe was given in Python. Give it again as `{role}=`, or "
+                f"--{role} MODULE:FUNCTION."
+            )
 
 
-def given_student(student: nn.Module, labels: LabelTable, features: Mapping[str, str] | None) -> Network:
+def given_student(student: nn.Module | str, labels: LabelTable, features: Mapping[str, str] | None) -> Network:
     """A student that was given, as a `Network` that knows the classes of the data.
 
     Raises:
         ArgumentError: If it tells another number of classes apart.
     """
+    if isinstance(student, str):
+        student = own_network(student, labels.num_classes, role="student")
+    if isinstance(student, Teacher):
+        raise ArgumentError("`student` must be a module or a Network; got a Teacher, which is frozen.")
     network = as_network(student, role="student", features=features)
     if network.num_classes not in (None, labels.num_classes):
         raise ArgumentError(

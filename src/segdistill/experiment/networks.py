@@ -9,7 +9,7 @@ from segdistill.distill import Distiller, Term
 from segdistill.experiment.classes import refuse_other_classes
 from segdistill.labels import LabelTable
 from segdistill.losses import LOSSES
-from segdistill.networks import Network, Teacher, create_network
+from segdistill.networks import Network, Teacher, create_network, own_network
 from segdistill.prediction import Predictor, load_predictor, weights_file
 from segdistill.recipe import ModelConfig, Recipe, TeacherConfig
 from segdistill.util import RecipeError, nearest
@@ -31,16 +31,30 @@ def build_student(model: ModelConfig, labels: LabelTable) -> Network:
     return network if model.features is None else network.reading(model.features)
 
 
-def build_teacher(teacher: TeacherConfig, labels: LabelTable, *, precision: str = "fp32") -> Teacher:
+def build_teacher(
+    teacher: TeacherConfig, labels: LabelTable, *, precision: str = "fp32", own: str | None = None
+) -> Teacher:
     """A trained network as a teacher; ``precision`` where it asks for none.
+
+    Args:
+        teacher: What the recipe says.
+        labels: Classes of the data.
+        precision: Of the training.
+        own: Place of a function that builds it, ``module:function``; a `Teacher` from there is taken as it is.
 
     Raises:
         RecipeError: If it tells other classes apart than the data set does.
     """
-    predictor = load_teacher(teacher, labels)
-    refuse_other_classes(f"the teacher {teacher.weights}", predictor.names, labels.names)
+    if own is not None:
+        network = own_network(own, labels.num_classes, role="teacher")
+        if isinstance(network, Teacher):
+            return network
+    else:
+        predictor = load_teacher(teacher, labels)
+        refuse_other_classes(f"the teacher {teacher.weights}", predictor.names, labels.names)
+        network = predictor.network
     return Teacher(
-        predictor.network,
+        network,
         features=teacher.features,
         precision=PRECISIONS[teacher.precision or precision],
         fold_bn=teacher.fold_bn,

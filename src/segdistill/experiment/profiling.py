@@ -87,8 +87,8 @@ class Profile(NamedTuple):
 @verb
 def profile(
     recipe: str | Path | Recipe,
-    student: nn.Module | None = None,
-    teacher: Teacher | None = None,
+    student: nn.Module | str | None = None,
+    teacher: Teacher | str | None = None,
     *,
     steps: int = 10,
     overrides: Sequence[str] = (),

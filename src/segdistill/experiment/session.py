@@ -46,13 +46,13 @@ class Built(NamedTuple):
     suited: Suited
 
 
-def build(recipe: Recipe, student: nn.Module | None = None, teacher: Teacher | None = None) -> Built:
+def build(recipe: Recipe, student: nn.Module | str | None = None, teacher: Teacher | str | None = None) -> Built:
     """Build everything, so that what can fail does so before a run starts.
 
     Args:
         recipe: What to build.
-        student: Instead of the recipe's ``model``.
-        teacher: Instead of the recipe's ``teacher``.
+        student: Instead of the recipe's ``model``; a text is the place of a function that builds it.
+        teacher: Instead of the recipe's ``teacher``; likewise.
 
     Raises:
         SegdistillError: One sentence; about the networks of the recipe it names the key.
@@ -66,10 +66,12 @@ def build(recipe: Recipe, student: nn.Module | None = None, teacher: Teacher | N
     else:
         with about(keys_of("model", ModelConfig.model_fields), otherwise="model"):
             network = build_student(recipe.model, labels)
+    own = teacher if isinstance(teacher, str) else None
+    teacher = None if isinstance(teacher, str) else teacher
     if teacher is None and recipe.teacher is not None and recipe.terms:
         keys = keys_of("teacher", TeacherConfig.model_fields) | {"path": "teacher.weights"}
         with about(keys, otherwise="teacher.weights"):
-            teacher = build_teacher(recipe.teacher, labels, precision=recipe.train.precision)
+            teacher = build_teacher(recipe.teacher, labels, precision=recipe.train.precision, own=own)
     _refuse_other_channels("model", network, recipe)
     if teacher is not None:
         _refuse_other_channels("teacher", teacher.network, recipe)

@@ -41,8 +41,8 @@ def run_recipe(
     recipe: Recipe,
     folder: Path,
     *,
-    student: nn.Module | None = None,
-    teacher: Teacher | None = None,
+    student: nn.Module | str | None = None,
+    teacher: Teacher | str | None = None,
     resume: bool = False,
     on_log: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from segdistill.networks.feeding import resize_logits
     from segdistill.networks.files import read_network, save_network
     from segdistill.networks.network import Network, as_network
+    from segdistill.networks.own import is_place, own_network
     from segdistill.networks.reading import LogitsOf, find_logits
     from segdistill.networks.sources import SOURCES, create_network
     from segdistill.networks.sources.official import load_official
@@ -25,8 +26,10 @@ __getattr__ = lazy(
         "as_network": "segdistill.networks.network",
         "create_network": "segdistill.networks.sources",
         "find_logits": "segdistill.networks.reading",
+        "is_place": "segdistill.networks.own",
         "list_networks": "segdistill.networks.zoo",
         "load_official": "segdistill.networks.sources.official",
+        "own_network": "segdistill.networks.own",
         "read_network": "segdistill.networks.files",
         "read_tensors": "segdistill.networks.tensors",
         "resize_logits": "segdistill.networks.feeding",
@@ -42,8 +45,10 @@ __all__ = [
     "as_network",
     "create_network",
     "find_logits",
+    "is_place",
     "list_networks",
     "load_official",
+    "own_network",
     "read_network",
     "read_tensors",
     "resize_logits",
