@@ -16,6 +16,7 @@ SMALL = "deeplabv3_mobilenetv2_035"
 
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+os.environ["HF_HUB_OFFLINE"] = "1"  # hubs are never asked
 os.environ["COLUMNS"] = "200"  # rich must not break lines that tests look at
 
 

@@ -5,7 +5,7 @@ The layout of a layer is found once, on an image that is wider than high, and ap
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from torch import Tensor, nn
@@ -30,7 +30,9 @@ class Layout(NamedTuple):
     prefix: int = 0
 
 
-def find_layout(output: Any, batch: int, image: Sequence[int], origin: str, prefix: int | None = None) -> Layout:
+def find_layout(
+    output: Any, batch: int, image: Sequence[int], origin: str, prefix: int | None = None, patch: int | None = None
+) -> Layout:
     """Tell the layout of an output.
 
     Args:
@@ -39,6 +41,7 @@ def find_layout(output: Any, batch: int, image: Sequence[int], origin: str, pref
         image: Height and width of these images.
         origin: What messages call the layer.
         prefix: Tokens before those of patches, where the network says it; None to find it.
+        patch: Side of a patch in pixels, where the network says it; deeper layers may have larger ones.
 
     Raises:
         NetworkError: If it is no map of the image, or could be several.
@@ -62,7 +65,10 @@ def find_layout(output: Any, batch: int, image: Sequence[int], origin: str, pref
         if fits:
             return Layout((even or fits)[0][0])
     if len(shape) == 3 and shape[0] == batch:
-        found = sorted({count for count in _prefixes(shape[1], image) if prefix in (None, count)})
+        counts = _prefixes(shape[1], image, [patch] if patch else []) or _prefixes(
+            shape[1], image, range(1, image[0] + 1)
+        )
+        found = sorted({count for count in counts if prefix in (None, count)})
         if len(found) == 1:
             return Layout("tokens", found[0])
         if found:
@@ -186,6 +192,18 @@ def prefix_of(module: nn.Module, layer: str) -> int | None:
     return None
 
 
+def patch_of(module: nn.Module, layer: str) -> int | None:
+    """Side of a patch in pixels, by the word of the network that a layer is in; None if it says nothing."""
+    for owner in _owners(module, layer):
+        said = getattr(getattr(owner, "config", None), "patch_size", None) or getattr(
+            getattr(owner, "patch_embed", None), "patch_size", None
+        )
+        side = said[0] if isinstance(said, (tuple, list)) and said else said
+        if isinstance(side, int):
+            return side
+    return None
+
+
 def _owners(module: nn.Module, layer: str) -> Iterator[nn.Module]:
     """The layer and all that it is in, from inside out."""
     parts = layer.split(".") if layer else []
@@ -202,13 +220,11 @@ def _pooled(cells: Sequence[int], image: Sequence[int]) -> bool:
     return tuple(cells) == (1, 1) and max(image) > 64
 
 
-def _prefixes(tokens: int, image: Sequence[int]) -> Iterator[int]:
-    """Numbers of leading tokens with which the rest is a grid of square patches that tile the image."""
-    for patch in range(1, min(image) + 1):
-        if image[0] % patch == 0 and image[1] % patch == 0:
-            count = tokens - (image[0] // patch) * (image[1] // patch)
-            if 0 <= count <= _MOST_PREFIX:
-                yield count
+def _prefixes(tokens: int, image: Sequence[int], patches: Iterable[int]) -> list[int]:
+    """Numbers of leading tokens with which the rest is a grid of such patches that tile the image."""
+    tiling = [patch for patch in patches if image[0] % patch == 0 and image[1] % patch == 0]
+    counts = [tokens - (image[0] // patch) * (image[1] // patch) for patch in tiling]
+    return [count for count in counts if 0 <= count <= _MOST_PREFIX]
 
 
 def _grid(tokens: int, image: Sequence[int]) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from segdistill.labels import LabelTable
 from segdistill.networks.feeding import Feed, cut_logits, cut_map
-from segdistill.networks.layouts import Layout, as_map, find_layout, pick, prefix_of, split_tap
+from segdistill.networks.layouts import Layout, as_map, find_layout, patch_of, pick, prefix_of, split_tap
 from segdistill.networks.reading import LogitsOf, Recorder, read_output
 from segdistill.types import AS_IT_IS, Preprocessing, SegOutput
 from segdistill.util import ArgumentError, NetworkError, nearest
@@ -151,8 +151,8 @@ class Network(nn.Module):
         layer, indices, _ = split_tap(source)
         output = pick(output, indices, origin)
         if name not in self.layouts:
-            prefix = prefix_of(self.module, layer)
-            self.layouts[name] = find_layout(output, len(fed), size, origin, prefix)
+            said = prefix_of(self.module, layer), patch_of(self.module, layer)
+            self.layouts[name] = find_layout(output, len(fed), size, origin, *said)
         return as_map(output, self.layouts[name], size, origin)
 
     def segment(self, image: Tensor) -> Tensor:
