@@ -7,7 +7,7 @@ from segdistill.util import lazy
 if TYPE_CHECKING:
     from segdistill.networks.feeding import resize_logits
     from segdistill.networks.files import read_network, save_network
-    from segdistill.networks.layers import DEFAULTS, Layer, Layers, find_layers, with_defaults
+    from segdistill.networks.layers import DEFAULTS, Layer, Layers, find_layers, named_layers, with_defaults
     from segdistill.networks.network import Network, as_network
     from segdistill.networks.own import is_place, own_network
     from segdistill.networks.reading import LogitsOf, find_logits
@@ -34,6 +34,7 @@ __getattr__ = lazy(
         "is_place": "segdistill.networks.own",
         "list_networks": "segdistill.networks.zoo",
         "load_official": "segdistill.networks.sources.official",
+        "named_layers": "segdistill.networks.layers",
         "own_network": "segdistill.networks.own",
         "read_network": "segdistill.networks.files",
         "read_tensors": "segdistill.networks.tensors",
@@ -58,6 +59,7 @@ __all__ = [
     "is_place",
     "list_networks",
     "load_official",
+    "named_layers",
     "own_network",
     "read_network",
     "read_tensors",

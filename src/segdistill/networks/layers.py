@@ -84,6 +84,24 @@ def find_layers(network: Network) -> Layers:
     return Layers(worth, defaults)
 
 
+def named_layers(network: Network) -> list[Layer]:
+    """The features that a network gives, from a trial run; none if it takes no trial image."""
+    sizes: list[int] = []
+
+    def run(image: Tensor) -> SegOutput:
+        sizes.append(image.shape[-2])
+        output: SegOutput = network(image)
+        return output
+
+    output = network.trial(run)
+    if output is None:
+        return []
+    return [
+        Layer(name, feature.shape[1], max(1, round(sizes[-1] / feature.shape[2])))
+        for name, feature in output.features.items()
+    ]
+
+
 def with_defaults(network: Network, names: Collection[str]) -> Network:
     """The network, read also for ``layer4`` and ``head`` if they are among the names and it has none of its own.
 
