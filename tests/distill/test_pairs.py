@@ -15,8 +15,6 @@ PAGE = (Path(__file__).parents[2] / "docs/layers.md").read_text(encoding="utf-8"
 BODY = PAGE[PAGE.index("## Which losses fit") :]
 LINES = [line.strip("|").split("|") for line in BODY.splitlines() if line.startswith("| `")]
 ROWS = [[cell.strip("` ") for cell in cells] for cells in LINES]
-    [cell.strip("` ") for cell in line.strip("|").split("|")] for line in BODY.splitlines() if line.startswith("| `")
-]
 PAIRS = {  # width, stride and classes of student and teacher; whether there are labels
     "other widths": ((16, 4, 4), (32, 4, 4), True),
     "other strides": ((32, 8, 4), (32, 4, 4), True),

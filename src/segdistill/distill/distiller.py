@@ -49,6 +49,8 @@ class Distiller(nn.Module):
         mean: As in `Teacher`; None if your images are normalised already.
         std: As in `Teacher`.
         bgr: As in `Teacher`.
+        size: As in `Teacher`.
+        multiple: As in `Teacher`.
         teacher: Read at construction for its widths, so that every name and shape is checked at once; where it has no
             ``layer4`` or ``head`` that a term reads, one is found for it, see `find_layers`. It
             does not become a part of the distiller. Without it, a loss whose parameters depend on the teacher's
@@ -80,6 +82,8 @@ class Distiller(nn.Module):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         bgr: bool = False,
+        size: tuple[int, int] | None = None,
+        multiple: int | None = None,
         teacher: Teacher | None = None,
         aux_weight: float = 0.4,
     ) -> None:
@@ -89,8 +93,9 @@ class Distiller(nn.Module):
                 f"`teacher` must be a Teacher; got {type(teacher).__name__}. Wrap the network: Teacher(network)."
             )
         self.network = as_network(
-            student, role="student", features=features, logits=logits, mean=mean, std=std, bgr=bgr
-        )
+            student, role="student", features=features, logits=logits, mean=mean, std=std, bgr=bgr, size=size,
+            multiple=multiple,
+        )  # fmt: skip
         self._given_network = isinstance(student, Network)
         self.aux_weight = aux_weight
         self.losses = nn.ModuleDict()

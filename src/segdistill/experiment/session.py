@@ -10,7 +10,7 @@ from segdistill.data import SegmentationDataset, together
 from segdistill.distill import Distiller
 from segdistill.engine import make_optimizers
 from segdistill.experiment.datasets import build_datasets, open_source, unlabelled_source
-from segdistill.experiment.given import given_student, refuse_not_given
+from segdistill.experiment.given import given_student, refuse_crop, refuse_not_given
 from segdistill.experiment.keys import about, keys_of, keys_of_terms
 from segdistill.experiment.networks import build_distiller, build_student, build_teacher, layers_read
 from segdistill.experiment.suiting import Suited, suit_terms
@@ -78,6 +78,9 @@ def build(recipe: Recipe, student: nn.Module | str | None = None, teacher: Teach
     if teacher is not None:
         _refuse_other_channels("teacher", teacher.network, recipe)
         teacher.network = with_defaults(teacher.network, layers_read(recipe))
+    for key, built in (("model", network), ("teacher", teacher and teacher.network)):
+        if built is not None and built.spec is None:
+            refuse_crop(key, built, recipe.data.crop_size)
     with about({"features": "model.features"} | keys_of_terms(recipe.terms)):
         suited = suit_terms(recipe, teacher)
         distiller = build_distiller(recipe, network, teacher, suited.options)

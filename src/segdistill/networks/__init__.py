@@ -8,13 +8,14 @@ if TYPE_CHECKING:
     from segdistill.networks.feeding import resize_logits
     from segdistill.networks.files import read_network, save_network
     from segdistill.networks.layers import DEFAULTS, Layer, Layers, find_layers, named_layers, with_defaults
-    from segdistill.networks.network import Network, as_network
+    from segdistill.networks.network import Network
     from segdistill.networks.own import is_place, own_network
     from segdistill.networks.reading import LogitsOf, find_logits
     from segdistill.networks.sources import SOURCES, create_network
     from segdistill.networks.sources.official import load_official
     from segdistill.networks.teacher import Teacher
     from segdistill.networks.tensors import read_tensors
+    from segdistill.networks.wrapping import as_network
     from segdistill.networks.zoo import list_networks
 
 __getattr__ = lazy(
@@ -27,7 +28,7 @@ __getattr__ = lazy(
         "Network": "segdistill.networks.network",
         "SOURCES": "segdistill.networks.sources",
         "Teacher": "segdistill.networks.teacher",
-        "as_network": "segdistill.networks.network",
+        "as_network": "segdistill.networks.wrapping",
         "create_network": "segdistill.networks.sources",
         "find_layers": "segdistill.networks.layers",
         "find_logits": "segdistill.networks.reading",

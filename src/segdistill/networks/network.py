@@ -249,39 +249,6 @@ class Network(nn.Module):
             return self.module(image)
 
 
-def as_network(
-    model: nn.Module,
-    *,
-    role: str,
-    features: Features | None = None,
-    logits: LogitsOf | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    bgr: bool = False,
-    size: tuple[int, int] | None = None,
-) -> Network:
-    """A model as a `Network`: a plain module with the arguments given, a `Network` as it knows itself.
-
-    Raises:
-        ArgumentError: If ``model`` is no module, or a `Network` is told again how it is fed or read.
-    """
-    if isinstance(model, Network):
-        told = {"logits": logits, "mean": mean, "std": std, "bgr": bgr or None, "size": size}
-        again = [f"`{name}`" for name, value in told.items() if value is not None]
-        if again:
-            raise ArgumentError(f"{', '.join(again)} must be left out for a Network, which knows them itself.")
-        model.role = role
-        return model if features is None else model.reading(features)
-    if not isinstance(model, nn.Module):
-        raise ArgumentError(f"the {role} must be a torch module or a Network; got {type(model).__name__}.")
-    preprocessing = AS_IT_IS._replace(bgr=bgr, size=size)
-    if mean is not None:
-        preprocessing = preprocessing._replace(mean=tuple(mean))
-    if std is not None:
-        preprocessing = preprocessing._replace(std=tuple(std))
-    return Network(model, features=features, logits=logits, preprocessing=preprocessing, role=role)
-
-
 def a_weight(network: nn.Module) -> Tensor:
     """Some parameter of a network, for its device and type; a float32 zero where it has none."""
     return next(network.parameters(), torch.zeros(()))
