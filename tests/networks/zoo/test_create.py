@@ -133,7 +133,7 @@ def test_deep_stems_complete_timms_names():
         ("deeplabv3", {}, "must end with a backbone"),
         ("deeplabv3_hf-hub:some/where", {}, "must end with a backbone"),
         ("deeplabv3_local-dir:/tmp", {}, "must end with a backbone"),
-        (
+        ("deeplabv3_efficientvit_b0", {"output_stride": 8}, r"at `output_stride` 8 .*Its own stride is 32\."),
             "deeplabv3_efficientvit_b0",
             {"output_stride": 8},
             r"at `output_stride` 8 .*`efficientvit_b0` .*Its own stride is 32\.",
