@@ -65,6 +65,21 @@ def test_train_evaluate_predict_check_profile(ok, segdistill_, plain, here):
     assert "my_own must have a function 'large'" in err
 
 
+def test_list_shows_the_layers_and_what_stands_for_the_defaults(ok, plain):
+    printed = ok("list", "--layers", "my_own:small")
+    assert "layer4, where a term reads it: body" in printed
+    assert "head, where a term reads it: classifier[input]" in printed
+    printed = ok("list", "--layers", "demo_student", "--student", "my_own:small")
+    assert "student: Network(Plain, 19 classes" in printed
+
+
+def test_losses_on_layers_run_for_a_pair_that_names_none(ok, plain, here):
+    terms = ["terms.cwd.layer=head", "terms.cwd.weight=1", "terms.af_dcd.groups=4"]
+    printed = ok("check", "demo", *plain, *terms, *BOTH)
+    assert "layer4: student (1, 8, 8, 12), teacher (1, 16, 8, 12)" in printed
+    assert "head: student (1, 8, 8, 12), teacher (1, 16, 8, 12)" in printed
+
+
 def test_compare(ok, plain, here):
     arguments = ["compare", "demo", *plain, *BOTH, "--methods", "kd", "--seeds", "1", "--out", "all"]
     ok(*arguments, "--jobs", "2", "--runs-only")  # each run in a process that builds them itself

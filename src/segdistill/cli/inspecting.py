@@ -7,8 +7,9 @@ import typer
 
 from segdistill.cli.bars import progress_bar, show_counts
 from segdistill.cli.console import out, say
-from segdistill.cli.options import Overrides, OwnStudent, OwnTeacher, RecipeName
-from segdistill.cli.tables import print_checkup, print_faults, print_names, print_profile, print_room
+from segdistill.cli.options import Overrides, OwnStudent, OwnTeacher, RecipeName, TrainedStudent
+from segdistill.cli.tables import print_checkup, print_faults, print_layers, print_names, print_profile, print_room
+from segdistill.util import ArgumentError
 
 
 def check(
@@ -77,8 +78,25 @@ def profile(
         store.write_json(json, measured.as_json())
 
 
-def list_all() -> None:
-    """Recipes, models, data sets, losses and methods of a comparison."""
+def list_all(
+    overrides: Overrides = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NETWORK", help="Instead, the layers of a network: SOURCE:NAME, a recipe, a run, MODULE:FUNCTION."
+        ),
+    ] = None,
+    student: TrainedStudent = None,
+) -> None:
+    """Recipes, models, data sets, losses and methods of a comparison; or, of a network, layers worth tapping."""
+    if layers is not None:
+        from segdistill.experiment import tappable
+
+        for shown in tappable(layers, overrides or [], student=student):
+            print_layers(shown)
+        return
+    if overrides or student is not None:
+        raise ArgumentError("overrides and --student belong to --layers NETWORK; got no --layers.")
     from segdistill.data import DATASETS
     from segdistill.losses import LOSSES, METHODS
     from segdistill.networks import list_networks

@@ -26,7 +26,7 @@ from segdistill.distill.term import (
     part_weights,
 )
 from segdistill.losses import DistillationLoss, Maps, match_size
-from segdistill.networks import LogitsOf, Network, Teacher, as_network, resize_logits
+from segdistill.networks import LogitsOf, Network, Teacher, as_network, find_layers, resize_logits, with_defaults
 from segdistill.types import IGNORE_INDEX, SegOutput, StepOutput
 from segdistill.util import ArgumentError, nearest
 
@@ -49,7 +49,10 @@ class Distiller(nn.Module):
         mean: As in `Teacher`; None if your images are normalised already.
         std: As in `Teacher`.
         bgr: As in `Teacher`.
-        teacher: Read at construction for its widths, so that every name and shape is checked at once; it
+        size: As in `Teacher`.
+        multiple: As in `Teacher`.
+        teacher: Read at construction for its widths, so that every name and shape is checked at once; where it has no
+            ``layer4`` or ``head`` that a term reads, one is found for it, see `find_layers`. It
             does not become a part of the distiller. Without it, a loss whose parameters depend on the teacher's
             width needs that width in the ``options`` of its term.
         aux_weight: Weight of the auxiliary cross-entropy, where the student has such logits. Default 0.4.
@@ -79,6 +82,8 @@ class Distiller(nn.Module):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         bgr: bool = False,
+        size: tuple[int, int] | None = None,
+        multiple: int | None = None,
         teacher: Teacher | None = None,
         aux_weight: float = 0.4,
     ) -> None:
@@ -88,8 +93,9 @@ class Distiller(nn.Module):
                 f"`teacher` must be a Teacher; got {type(teacher).__name__}. Wrap the network: Teacher(network)."
             )
         self.network = as_network(
-            student, role="student", features=features, logits=logits, mean=mean, std=std, bgr=bgr
-        )
+            student, role="student", features=features, logits=logits, mean=mean, std=std, bgr=bgr, size=size,
+            multiple=multiple,
+        )  # fmt: skip
         self._given_network = isinstance(student, Network)
         self.aux_weight = aux_weight
         self.losses = nn.ModuleDict()
@@ -105,6 +111,9 @@ class Distiller(nn.Module):
                 f"`name` of a term must be new and without dots; got {name!r}. Give `name=` to the term."
             )
         layers = layer_pairs(kind.layer if term.layer is None else term.layer, several=kind.several, term=name)
+        self.network = with_defaults(self.network, [one for one, _ in layers])
+        if teacher is not None:
+            teacher.network = with_defaults(teacher.network, [other for _, other in layers])
         try:
             known = [self._widths(name, pair, teacher) for pair in layers]
         except ArgumentError as error:
@@ -251,9 +260,11 @@ def _width(network: Network, layer: str, term: str) -> int | None:
     if layer in LOGITS:
         return network.num_classes
     if layer not in network.taps:
+        worth = [one.name for one in find_layers(network).worth]
         raise ArgumentError(
             f"`layer` of the term {term!r} must be 'logits', 'aux_logits' or a feature of the {network.role}; "
             f"got {layer!r}. {nearest(layer, ['logits', *network.taps])} Name it in `features=`, or give `layer=`."
+            + (f" Layers worth naming: {', '.join(worth[-8:])}." if worth else "")
         )
     return network.channels.get(layer)
 

@@ -12,6 +12,7 @@ from segdistill.experiment.profiling import PROFILE_WARM_UP, Profile, profile
 from segdistill.experiment.scoring import examine_set, make_accelerator, score_network, score_set
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.settings import build_protocol
+from segdistill.experiment.tappable import Tappable, tappable
 from segdistill.experiment.threads import CORES
 from segdistill.experiment.training import Runner, run_recipe
 from segdistill.experiment.verbs import Cached, Evaluation, Trained, evaluate, prepare, train
@@ -29,6 +30,7 @@ __all__ = [
     "Finding",
     "Profile",
     "Runner",
+    "Tappable",
     "Trained",
     "build",
     "build_datasets",
@@ -52,6 +54,7 @@ __all__ = [
     "run_recipe",
     "score_network",
     "score_set",
+    "tappable",
     "train",
     "try_step",
     "write_gallery",

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from torch import nn
 
+from segdistill.engine import eager
 from segdistill.labels import LabelTable
 from segdistill.networks import Network, Teacher, as_network, is_place, own_network
 from segdistill.recipe import Recipe, load_recipe
-from segdistill.util import ArgumentError, RecipeError, as_texts
+from segdistill.util import ArgumentError, RecipeError, SegdistillError, as_texts
 
 GIVEN = "(given in Python)"
 
@@ -90,3 +92,33 @@ def given_student(student: nn.Module | str, labels: LabelTable, features: Mappin
         )
     network.labels = labels
     return network
+
+
+def refuse_crop(key: str, network: Network, crop_size: tuple[int, int]) -> None:
+    """Refuse a network of a user's own code that fails on a crop, in a sentence that names both.
+
+    Args:
+        key: ``model`` or ``teacher``.
+        network: In any mode; it is run once, in evaluation mode, without gradients.
+        crop_size: Height and width.
+
+    Raises:
+        RecipeError: If it fails.
+    """
+    image = torch.zeros(1, len(network.preprocessing.mean), *crop_size, device=network.feed.mean.device)
+    modes = {module: module.training for module in network.modules()}
+    try:
+        network.eval()
+        with eager(), torch.no_grad():
+            network(image)
+    except (SegdistillError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # a foreign network may raise anything
+        raise RecipeError(
+            f"`{key}` must take a crop of {crop_size[0]}x{crop_size[1]} (data.crop_size); {network!r} fails with "
+            f"{type(error).__name__}: {str(error).rstrip('.')}. Choose another crop_size, or say which sizes it takes: "
+            "`size` or `multiple` of its Preprocessing, in sd.Network(module, preprocessing=...)."
+        ) from error
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

@@ -1,6 +1,6 @@
 """The networks of a recipe, and the distiller around them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from segdistill.distill import Distiller, Term
 from segdistill.experiment.classes import refuse_other_classes
 from segdistill.labels import LabelTable
 from segdistill.losses import LOSSES
-from segdistill.networks import Network, Teacher, create_network, own_network
+from segdistill.networks import Network, Teacher, as_network, create_network, own_network, with_defaults
 from segdistill.prediction import Predictor, load_predictor, weights_file
 from segdistill.recipe import ModelConfig, Recipe, TeacherConfig
 from segdistill.util import RecipeError, nearest
@@ -32,7 +32,12 @@ def build_student(model: ModelConfig, labels: LabelTable) -> Network:
 
 
 def build_teacher(
-    teacher: TeacherConfig, labels: LabelTable, *, precision: str = "fp32", own: str | None = None
+    teacher: TeacherConfig,
+    labels: LabelTable,
+    *,
+    precision: str = "fp32",
+    own: str | None = None,
+    layers: Collection[str] = (),
 ) -> Teacher:
     """A trained network as a teacher; ``precision`` where it asks for none.
 
@@ -41,6 +46,7 @@ def build_teacher(
         labels: Classes of the data.
         precision: Of the training.
         own: Place of a function that builds it, ``module:function``; a `Teacher` from there is taken as it is.
+        layers: That terms read; defaults are found for those that it does not name, while its weights are as given.
 
     Raises:
         RecipeError: If it tells other classes apart than the data set does.
@@ -54,8 +60,7 @@ def build_teacher(
         refuse_other_classes(f"the teacher {teacher.weights}", predictor.names, labels.names)
         network = predictor.network
     return Teacher(
-        network,
-        features=teacher.features,
+        with_defaults(as_network(network, role="teacher", features=teacher.features), layers),
         precision=PRECISIONS[teacher.precision or precision],
         fold_bn=teacher.fold_bn,
         compile=teacher.compile,
@@ -67,6 +72,24 @@ def load_teacher(teacher: TeacherConfig, labels: LabelTable) -> Predictor:
     return load_predictor(
         teacher.weights, source=teacher.source, name=teacher.name, options=teacher.options, labels=labels
     )
+
+
+def layers_read(recipe: Recipe) -> set[str]:
+    """Names of all layers that the terms of a recipe read, of either network."""
+    layers = [
+        LOSSES[term.loss or name].layer if term.layer is None else term.layer
+        for name, term in recipe.terms.items()
+        if (term.loss or name) in LOSSES
+    ]
+    return set(_flat(layers))
+
+
+def _flat(layer: Any) -> Iterator[str]:
+    if isinstance(layer, str):
+        yield layer
+    else:
+        for item in layer:
+            yield from _flat(item)
 
 
 def build_distiller(

@@ -10,12 +10,12 @@ from segdistill.data import SegmentationDataset, together
 from segdistill.distill import Distiller
 from segdistill.engine import make_optimizers
 from segdistill.experiment.datasets import build_datasets, open_source, unlabelled_source
-from segdistill.experiment.given import given_student, refuse_not_given
+from segdistill.experiment.given import given_student, refuse_crop, refuse_not_given
 from segdistill.experiment.keys import about, keys_of, keys_of_terms
-from segdistill.experiment.networks import build_distiller, build_student, build_teacher
+from segdistill.experiment.networks import build_distiller, build_student, build_teacher, layers_read
 from segdistill.experiment.suiting import Suited, suit_terms
 from segdistill.labels import LabelTable
-from segdistill.networks import Network, Teacher
+from segdistill.networks import Network, Teacher, with_defaults
 from segdistill.recipe import ModelConfig, Recipe, TeacherConfig
 from segdistill.util import RecipeError
 
@@ -71,10 +71,16 @@ def build(recipe: Recipe, student: nn.Module | str | None = None, teacher: Teach
     if teacher is None and recipe.teacher is not None and recipe.terms:
         keys = keys_of("teacher", TeacherConfig.model_fields) | {"path": "teacher.weights"}
         with about(keys, otherwise="teacher.weights"):
-            teacher = build_teacher(recipe.teacher, labels, precision=recipe.train.precision, own=own)
+            teacher = build_teacher(
+                recipe.teacher, labels, precision=recipe.train.precision, own=own, layers=layers_read(recipe)
+            )
     _refuse_other_channels("model", network, recipe)
     if teacher is not None:
         _refuse_other_channels("teacher", teacher.network, recipe)
+        teacher.network = with_defaults(teacher.network, layers_read(recipe))
+    for key, built in (("model", network), ("teacher", teacher and teacher.network)):
+        if built is not None and built.spec is None:
+            refuse_crop(key, built, recipe.data.crop_size)
     with about({"features": "model.features"} | keys_of_terms(recipe.terms)):
         suited = suit_terms(recipe, teacher)
         distiller = build_distiller(recipe, network, teacher, suited.options)

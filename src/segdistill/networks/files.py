@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from segdistill.labels import LabelTable
 from segdistill.networks.checkpoints import read_state
-from segdistill.networks.network import Network, as_network
+from segdistill.networks.network import Network
 from segdistill.networks.own import own_network
 from segdistill.networks.sources import build_again
 from segdistill.networks.tensors import misfit, read_tensors
+from segdistill.networks.wrapping import as_network
 from segdistill.util import ArgumentError, WeightsError, seal, write_atomic
 
 FORMAT: Final = "segdistill-network-1"
