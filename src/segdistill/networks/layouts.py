@@ -145,7 +145,7 @@ def stride_of(cells: Sequence[int], image: Sequence[int]) -> int | None:
     """Pixels to a cell, the same in both directions, if there is such a number up to 64; one that divides comes first.
 
     >>> stride_of((16, 24), (128, 192)), stride_of((9, 13), (128, 192)), stride_of((6, 6), (128, 192))
-    (8, 15, None)
+    (8, 14, None)
     """
     strides = sorted(range(1, _LARGEST_STRIDE + 1), key=lambda stride: any(side % stride for side in image))
     for stride in strides:

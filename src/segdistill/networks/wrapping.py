@@ -89,7 +89,7 @@ def _odd_multiples(multiple: int) -> tuple[int, int]:
     """Sides that are multiples of this number and of no larger one of the list.
 
     >>> _odd_multiples(32), _odd_multiples(14)
-    ((160, 224), (126, 154))
+    ((160, 224), (98, 126))
     """
     count = max(5, -(-_ANY[0] // multiple))
     count += 1 - count % 2
