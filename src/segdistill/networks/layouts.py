@@ -57,13 +57,8 @@ def find_layout(
         kinds = [("map", shape[2:]), ("channels_last", shape[1:3])]
         fits = [(kind, cells) for kind, cells in kinds if _shows(cells, image)]
         even = [(kind, cells) for kind, cells in fits if stride_of(cells, image)]
-        if len(even or fits) == 2 and shape[1] == shape[2] == shape[3]:
-            raise NetworkError(
-                f"{origin} must give a map of which it is clear where its channels are; of {size} it gives {got}. "
-                f"{_REMEDY}"
-            )
         if fits:
-            return Layout((even or fits)[0][0])
+            return Layout((even or fits)[0][0])  # where both still fit, the order of torch
     if len(shape) == 3 and shape[0] == batch:
         counts = _prefixes(shape[1], image, [patch] if patch else []) or _prefixes(
             shape[1], image, range(1, image[0] + 1)
