@@ -17,6 +17,7 @@ UNASKED = "teacher.check=false"  # a teacher of a few steps knows nothing, which
 
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+os.environ["HF_HUB_OFFLINE"] = "1"  # hubs are never asked
 os.environ["COLUMNS"] = "200"  # rich must not break lines that tests look at
 
 

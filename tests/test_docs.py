@@ -1,4 +1,5 @@
 import re
+import sys
 from collections import OrderedDict
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 import yaml
 from pydantic import BaseModel
 from safetensors.torch import load_file
+from tests.conftest import UNASKED
 from tests.data.fakes import make_camvid, write_image
 from torch import nn
 
@@ -121,6 +123,28 @@ def test_the_python_page_runs(tmp_path, monkeypatch):
     verbs = {cells[0].strip("`").split("(")[0] for cells in rows(page) if cells[0].startswith("`sd.")}
     assert verbs == {f"sd.{name}" for name in ("train", "compare", "evaluate", "predict", "check", "profile", "report",
                                                "prepare", "init", "import_data")}  # fmt: skip
+
+
+def test_the_page_on_networks_of_ones_own_runs(tmp_path, monkeypatch):
+    from segdistill.cli.app import app
+
+    page = (ROOT / "docs/sources/own.md").read_text(encoding="utf-8")
+    tiny = ["data.options={num_images: 2, num_train: 2, size: [32, 48]}", "data.crop_size=[32,48]", "data.batch_size=2",
+            "train.iterations=2", "train.device=cpu", "train.gallery=1", "terms={}", "terms.kd.weight=1",
+            UNASKED]  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    write_image(tmp_path / "photos/a.png")
+    Path("nets.py").write_text(samples(page, "python")[0], encoding="utf-8")
+    try:
+        for line in samples(page, "bash")[0].splitlines():
+            verb, *words = line.split()[1:]
+            more = tiny if "demo" in words else []
+            app([verb, *words[:1], *more, *words[1:]], standalone_mode=False)
+    finally:
+        sys.modules.pop("nets", None)
+    assert (tmp_path / "runs/compare/demo/report.html").is_file()
+    assert (tmp_path / "predictions").is_dir()
 
 
 def test_the_python_of_the_page_on_prediction_runs(tmp_path, save_network, monkeypatch):

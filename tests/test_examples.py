@@ -1,4 +1,5 @@
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,12 @@ def test_example_folder_data(tmp_path, capsys):
         with Image.open(path) as mask:
             assert mask.size == (64, 64)
             assert np.asarray(mask).max() < 3
+
+
+def test_example_own_networks(tmp_path, monkeypatch):
+    monkeypatch.chdir(EXAMPLES)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    try:
+        assert 0 <= example("own_networks").run(tmp_path) <= 1
+    finally:
+        sys.modules.pop("own_networks", None)

@@ -13,10 +13,11 @@ from segdistill.util import RunError, Stopped
 
 VERBS = {
     "demo": {"overrides", "--out"},
-    "train": {"recipe", "overrides", "--out", "--resume"},
+    "train": {"recipe", "overrides", "--student", "--teacher", "--out", "--resume"},
     "compare": {
         "recipe",
         "overrides",
+        "--student",
         "--methods",
         "--seeds",
         "--vary",
@@ -30,10 +31,11 @@ VERBS = {
         "--runs-only",
         "--out",
     },
-    "evaluate": {"run", "overrides", "--recipe", "--split", "--official", "--json"},
+    "evaluate": {"run", "overrides", "--recipe", "--split", "--official", "--student", "--json"},
     "predict": {
         "run",
         "sources",
+        "--student",
         "--out",
         "--list",
         "--window",
@@ -47,12 +49,12 @@ VERBS = {
         "--device",
     },
     "report": {"runs", "--out", "--markdown"},
-    "check": {"recipe", "overrides", "--json", "--pictures", "--stats"},
+    "check": {"recipe", "overrides", "--student", "--teacher", "--json", "--pictures", "--stats"},
     "init": {"folder", "--out", "--force"},
     "prepare": {"recipe", "overrides", "--out"},
-    "profile": {"recipe", "overrides", "--steps", "--json"},
+    "profile": {"recipe", "overrides", "--student", "--teacher", "--steps", "--json"},
     "import": {"source", "--out", "--format", "--background", "--keep-empty"},
-    "list": set(),
+    "list": {"overrides", "--layers", "--student"},
 }
 
 

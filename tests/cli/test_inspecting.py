@@ -15,6 +15,38 @@ def test_list_prints_every_recipe_model_data_set_and_loss(ok):
     assert "published mIoU 77.03" in printed
 
 
+def test_list_shows_the_layers_of_a_network_of_a_source(ok, segdistill_):
+    printed = ok("list", "--layers", "zoo:deeplabv3_mobilenetv2_035", "output_stride=16", "num_classes=4")
+    assert printed.startswith("network: Network(zoo deeplabv3_mobilenetv2_035, 4 classes")
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if "│" in line]
+    assert ["layer4", "112", "16", "32x32"] in rows
+    assert ["head", "128", "16", "32x32"] in rows
+    assert ["backbone.blocks.6", "112", "16", "32x32"] in rows
+    assert "where a term reads it" not in printed  # it names both itself
+    for wrong, said in (
+        (["--layers", "zoo:deeplabv3_resnet"], "`name`"),
+        (["--layers", "zoo:deeplabv3_resnet18", "output_strid=16"], "`options.output_strid` is not an option of"),
+        (["--layers", "zoo:deeplabv3_resnet18", "aux"], "must be KEY=VALUE; got 'aux'"),
+        (["--layers", "nothing"], "there is no recipe 'nothing'"),
+        (["seed=1"], "belong to --layers NETWORK"),
+    ):
+        code, _, err = segdistill_("list", *wrong)
+        assert code == 2
+        assert said in err
+
+
+def test_list_shows_the_layers_of_student_and_teacher_of_a_recipe_and_of_a_run(ok, tmp_path, save_network):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "student.safetensors").write_bytes(save_network().read_bytes())
+    printed = ok("list", "--layers", "demo", *TINY, f"teacher.weights={run}")
+    assert printed.index("student: Network(zoo deeplabv3_mobilenetv2_035") < printed.index("teacher: Network(zoo")
+    assert "map of 32x48" in printed
+    trained = ok("train", "demo_student", *TINY, "--out", tmp_path / "trained").splitlines()[-1]
+    assert "trained" in trained
+    assert "map of 32x48" in ok("list", "--layers", tmp_path / "trained")
+
+
 def test_init_says_what_it_found_and_what_is_next(segdistill_, tmp_path):
     root = make_folder(tmp_path / "data")
     (root / "train/masks/scene1.png").unlink()

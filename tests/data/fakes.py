@@ -206,6 +206,23 @@ def make_flat(
     return root
 
 
+def make_scenes(
+    root: Path,
+    scenes: Sequence[str] = ("a", "b", "c", "d"),
+    *,
+    images: str = "rgb",
+    masks: str = "label",
+    mask_ending: str = "",
+) -> Path:
+    """Write three frames a scene, whose names are the same in every scene."""
+    for seed, scene in enumerate(scenes):
+        for frame in range(3):
+            write_image(root / scene / images / f"{frame:04d}.png", 3 * seed + frame)
+            write_mask(root / scene / masks / f"{frame:04d}{mask_ending}.png", range(3), frame)
+    (root / "classes.txt").write_text("class 0\nclass 1\nclass 2\n")
+    return root
+
+
 def make_cvat(root: Path) -> Path:
     """Write 12 frames as CVAT exports them as "Segmentation mask 1.1", and one that nobody annotated."""
     colors = np.array([[0, 0, 0], [48, 112, 32], [200, 100, 0]], dtype=np.uint8)

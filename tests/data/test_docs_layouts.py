@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tests.data.fakes import HEIGHT, WIDTH, make_cvat, make_flat, write_image, write_mask
+from tests.data.fakes import HEIGHT, WIDTH, make_cvat, make_flat, make_scenes, write_image, write_mask
 
 from segdistill.data import Folder, scan
 
@@ -47,8 +47,19 @@ def make_drives(root):
         write_mask(path, [0, 1, 11])
 
 
-MAKE = {"photos": make_photos, "clothes": make_clothes, "scans": make_scans, "task": make_cvat, "drives": make_drives}
-CLASSES = {"photos": 2, "clothes": 4, "scans": 3, "task": 3, "drives": 2}
+def make_trips(root):
+    make_scenes(root, [f"drive{number}" for number in range(1, 11)])
+
+
+MAKE = {
+    "photos": make_photos,
+    "clothes": make_clothes,
+    "scans": make_scans,
+    "trips": make_trips,
+    "task": make_cvat,
+    "drives": make_drives,
+}
+CLASSES = {"photos": 2, "clothes": 4, "scans": 3, "trips": 3, "task": 3, "drives": 2}
 
 
 @pytest.mark.parametrize("data", SNIPPETS, ids=lambda data: data["root"])
@@ -63,7 +74,7 @@ def test_a_layout_opens_as_shown(tmp_path, data):
         assert dataset.labels.num_classes == CLASSES[data["root"]]
 
 
-def test_five_layouts_are_shown():
+def test_six_layouts_are_shown():
     assert [data["root"] for data in SNIPPETS] == list(MAKE)
 
 

@@ -9,6 +9,7 @@ from torch import nn
 import segdistill as sd
 from segdistill.experiment.folders import recipe_of
 from segdistill.experiment.given import GIVEN
+from segdistill.types import AS_IT_IS
 from segdistill.util import ArgumentError, RecipeError
 
 ON_LAYER = [UNASKED, "terms.af_dcd.groups=8", "terms.af_dcd.patch_size=[1,2]"]
@@ -46,7 +47,8 @@ def test_check_and_profile_take_them_too(teacher):
 @pytest.mark.parametrize(
     ("networks", "message"),
     [
-        ({"student": "resnet"}, "`student` must be a torch.nn.Module; got str"),
+        ({"student": 3}, "`student` must be a torch.nn.Module; got int"),
+        ({"student": "resnet"}, "`student` must be a network or a place, module:function; got 'resnet'"),
         ({"teacher": nn.Conv2d(3, 9, 1)}, r"a Teacher, or several by name; got Conv2d. Wrap the network: Teacher"),
     ],
 )
@@ -72,6 +74,28 @@ def test_a_module_of_my_own_code_is_trained_saved_and_loaded(tmp_path):
     predictor = sd.load(trained.folder, student=fresh)
     assert torch.equal(fresh[2].weight, student[2].weight)
     assert predictor(torch.rand(3, 32, 48)).shape == (32, 48)
+
+
+class Picky(nn.Module):
+    """Takes images of one size that no trial guesses."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Conv2d(3, 9, 1)
+
+    def forward(self, image):
+        if image.shape[-2:] != (99, 99):
+            raise AssertionError("Input height (32) does not match model (99)")
+        return self.out(image)
+
+
+def test_a_network_that_fails_on_a_crop_is_a_sentence_before_training(tmp_path):
+    said = r"`model` must take a crop of 32x48 \(data\.crop_size\); .*Input height \(32\) does not match model \(99\)\."
+    with pytest.raises(RecipeError, match=said):
+        sd.train("demo_student", Picky(), overrides=TINY, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    fed = sd.Network(Picky(), preprocessing=AS_IT_IS._replace(size=(99, 99)))
+    assert sd.train("demo_student", fed, overrides=TINY, out=tmp_path / "run").evaluation is not None
 
 
 def test_terms_read_its_layers_by_name(tmp_path, teacher):

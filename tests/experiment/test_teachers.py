@@ -72,9 +72,7 @@ def unnamed(count):
 def test_a_teacher_of_a_source_needs_no_file_where_the_source_has_weights_and_one_where_it_has_none():
     with pytest.raises(ArgumentError, match=r"`weights` must be given for deeplabv3_.* of the source zoo"):
         build_teacher(TeacherConfig(source="zoo", name=SMALL), STREETS_LABELS)
-    with pytest.raises(
-        RecipeError, match="`teacher` must have `weights`, a run folder or a file, or the"
-    ):
+    with pytest.raises(RecipeError, match="`teacher` must have `weights`, a run folder or a file, or the"):
         load_recipe("demo", ["teacher.source=zoo"])
 
 

@@ -58,6 +58,7 @@ def test_the_networks_own_word_settles_the_prefix():
     with pytest.raises(NetworkError, match="with 0 or 12 or 15 before the others"):
         find_layout(several, 1, (16, 16), "x")
     assert find_layout(several, 1, (16, 16), "x", 12) == Layout("tokens", 12)
+    assert find_layout(several, 1, (16, 16), "x", None, 8) == Layout("tokens", 12)
 
 
 def test_tokens_are_laid_out_row_by_row():

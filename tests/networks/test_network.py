@@ -4,7 +4,8 @@ from torch import nn
 
 from segdistill.labels import LabelTable
 from segdistill.networks.feeding import resize_logits
-from segdistill.networks.network import Network, as_network
+from segdistill.networks.network import Network
+from segdistill.networks.wrapping import as_network
 from segdistill.types import AS_IT_IS, SegOutput
 from segdistill.util import ArgumentError, NetworkError
 

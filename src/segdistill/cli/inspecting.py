@@ -7,13 +7,16 @@ import typer
 
 from segdistill.cli.bars import progress_bar, show_counts
 from segdistill.cli.console import out, say
-from segdistill.cli.options import Overrides, RecipeName
-from segdistill.cli.tables import print_checkup, print_faults, print_names, print_profile, print_room
+from segdistill.cli.options import Overrides, OwnStudent, OwnTeacher, RecipeName, TrainedStudent
+from segdistill.cli.tables import print_checkup, print_faults, print_layers, print_names, print_profile, print_room
+from segdistill.util import ArgumentError
 
 
 def check(
     recipe: RecipeName,
     overrides: Overrides = None,
+    student: OwnStudent = None,
+    teacher: OwnTeacher = None,
     json: Annotated[Path | None, typer.Option(help="Also write what was found to this file.")] = None,
     pictures: Annotated[
         Path | None, typer.Option(help="Also draw a contact sheet: a PNG of images with their masks laid over.")
@@ -25,11 +28,11 @@ def check(
     """Find what is wrong before a run: every file, label value, name and shape; print the class histogram."""
     from segdistill import store
     from segdistill.experiment import check as examine
-    from segdistill.recipe import load_recipe
+    from segdistill.experiment import recipe_with
 
-    chosen = load_recipe(recipe, overrides or [])
+    chosen = recipe_with(recipe, overrides or [], student, teacher)
     with progress_bar() as bar:
-        checkup = examine(chosen, pictures=pictures, stats=stats, advance=show_counts(bar))
+        checkup = examine(chosen, student, teacher, pictures=pictures, stats=stats, advance=show_counts(bar))
     print_checkup(checkup, chosen)
     if json is not None:
         store.write_json(json, checkup.as_json())
@@ -56,26 +59,44 @@ def prepare(
 def profile(
     recipe: RecipeName,
     overrides: Overrides = None,
+    student: OwnStudent = None,
+    teacher: OwnTeacher = None,
     steps: Annotated[int, typer.Option(help="Steps that each median is over.")] = 10,
     json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
 ) -> None:
     """What a training step costs, part by part and term by term: milliseconds, share, peak memory."""
     from segdistill import store
-    from segdistill.experiment import PROFILE_WARM_UP
+    from segdistill.experiment import PROFILE_WARM_UP, recipe_with
     from segdistill.experiment import profile as measure
-    from segdistill.recipe import load_recipe
 
-    chosen = load_recipe(recipe, overrides or [])
+    chosen = recipe_with(recipe, overrides or [], student, teacher)
     with progress_bar() as bar:
         task = bar.add_task(f"measuring {chosen.name}", total=PROFILE_WARM_UP + steps, note="")
-        measured = measure(chosen, steps=steps, advance=lambda: bar.advance(task))
+        measured = measure(chosen, student, teacher, steps=steps, advance=lambda: bar.advance(task))
     print_profile(measured)
     if json is not None:
         store.write_json(json, measured.as_json())
 
 
-def list_all() -> None:
-    """Recipes, models, data sets, losses and methods of a comparison."""
+def list_all(
+    overrides: Overrides = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NETWORK", help="Instead, the layers of a network: SOURCE:NAME, a recipe, a run, MODULE:FUNCTION."
+        ),
+    ] = None,
+    student: TrainedStudent = None,
+) -> None:
+    """Recipes, models, data sets, losses and methods of a comparison; or, of a network, layers worth tapping."""
+    if layers is not None:
+        from segdistill.experiment import tappable
+
+        for shown in tappable(layers, overrides or [], student=student):
+            print_layers(shown)
+        return
+    if overrides or student is not None:
+        raise ArgumentError("overrides and --student belong to --layers NETWORK; got no --layers.")
     from segdistill.data import DATASETS
     from segdistill.losses import LOSSES, METHODS
     from segdistill.networks import list_networks

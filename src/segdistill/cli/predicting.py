@@ -8,6 +8,7 @@ import typer
 
 from segdistill.cli.bars import progress_bar, show_speed
 from segdistill.cli.console import err, escape, say
+from segdistill.cli.options import TrainedStudent
 from segdistill.util import ArgumentError, shorten
 
 
@@ -17,6 +18,7 @@ def predict(
         list[str] | None,
         typer.Argument(metavar="IMAGES...", help="Images, videos, folders, quoted glob patterns.", show_default=False),
     ] = None,
+    student: TrainedStudent = None,
     folder: Annotated[
         Path, typer.Option("--out", help="Folder of the outputs; for one image also the .png file of its mask.")
     ] = Path("predictions"),
@@ -43,8 +45,8 @@ def predict(
 
     with progress_bar() as bar:
         done = write_masks(
-            run, sources or [], out=folder, list_file=listed, window=chosen[0], scales=chosen[1], flip=flip,
-            batch_size=batch_size, overlays=overlays, confidence=confidence, probabilities=probabilities,
+            run, sources or [], student=student, out=folder, list_file=listed, window=chosen[0], scales=chosen[1],
+            flip=flip, batch_size=batch_size, overlays=overlays, confidence=confidence, probabilities=probabilities,
             max_pixels=max_pixels, device=device, advance=show_speed(bar, "predicting"),
         )  # fmt: skip
     if done.skipped:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from segdistill.data import Fault
-    from segdistill.experiment import Checkup, Evaluation, Profile, Trained
+    from segdistill.experiment import Checkup, Evaluation, Profile, Tappable, Trained
     from segdistill.recipe import Recipe
     from segdistill.reports import Row
 
@@ -58,6 +58,24 @@ def print_names(title: str, described: dict[str, str]) -> None:
     for name, description in described.items():
         table.add_row(escape(name), escape(description))
     out.print(table)
+
+
+def print_layers(shown: "Tappable") -> None:
+    """Layers of a network: those that it names, then those worth a name."""
+    height, width = shown.size
+    columns = (Column(name, justify="right") for name in ("channels", "stride", f"map of {height}x{width}"))
+    say(f"{shown.network.role}: {shown.network!r}")
+    table = Table(Column("layer", no_wrap=True), *columns)
+    for group in (shown.named, shown.found.worth):
+        for layer in group:
+            rows, across = layer.size(shown.size)
+            table.add_row(escape(layer.name), str(layer.channels), str(layer.stride), f"{rows}x{across}")
+        table.add_section()
+    out.print(table)
+    named = [layer.name for layer in shown.named]
+    for name, source in shown.found.defaults.items():
+        if name not in named:
+            say(f"{name}, where a term reads it: {source}")
 
 
 def print_summary(rows: "Sequence[Row]") -> None:

@@ -7,7 +7,7 @@ import typer
 
 from segdistill.cli.bars import progress_bar, show_record, show_runs
 from segdistill.cli.console import SPEAKS, say
-from segdistill.cli.options import Overrides, RecipeName
+from segdistill.cli.options import Overrides, OwnStudent, OwnTeacher, RecipeName
 from segdistill.cli.tables import print_notes, print_result, print_summary
 from segdistill.util import RecipeError
 
@@ -38,6 +38,8 @@ def demo(
 def train(
     recipe: Annotated[str | None, typer.Argument(metavar="RECIPE", help="Name of a recipe or a YAML file.")] = None,
     overrides: Overrides = None,
+    student: OwnStudent = None,
+    teacher: OwnTeacher = None,
     folder: Annotated[
         Path | None, typer.Option("--out", help="Run folder, new or empty. [default: runs/<recipe>/<time>]")
     ] = None,
@@ -45,9 +47,8 @@ def train(
 ) -> None:
     """Train a teacher, a student alone or a distillation, as the recipe says."""
     from segdistill import store
-    from segdistill.experiment import new_folder, recipe_of
+    from segdistill.experiment import new_folder, recipe_of, recipe_with
     from segdistill.experiment import train as run_it
-    from segdistill.recipe import load_recipe
 
     changes = overrides or []
     if recipe is not None and "=" in recipe and not Path(recipe).exists():
@@ -57,14 +58,15 @@ def train(
     if resume is not None and folder is not None:
         raise RecipeError(f"--resume continues in {resume} itself: leave --out away.")
     begun = None if resume is None else recipe_of(resume)
-    chosen = load_recipe(recipe or begun or "", changes)
+    chosen = recipe_with(recipe or begun or "", changes, student, teacher)
     run = resume or folder or new_folder(chosen)
     complete = resume is not None and store.is_complete(resume)
     with progress_bar() as bar:
         task = bar.add_task(chosen.name, total=chosen.train.iterations, note="")
         trained = run_it(
-            chosen, out=run, resume=resume is not None, on_log=lambda record: show_record(bar, task, record)
-        )
+            chosen, student, teacher, out=run, resume=resume is not None,
+            on_log=lambda record: show_record(bar, task, record),
+        )  # fmt: skip
     if complete:
         say(f"{run} is complete, so nothing was trained. Its result: {run / store.RESULT}")
     print_result(trained)
@@ -73,13 +75,15 @@ def train(
 def compare(
     recipe: RecipeName,
     overrides: Overrides = None,
+    student: OwnStudent = None,
     methods: Annotated[str, typer.Option(help="Names by commas (see `list`); a+b: exactly these losses.")] = "",
     seeds: Annotated[str, typer.Option(help="How many, or a list by commas.")] = "3",
     vary: Annotated[
         list[str] | None, typer.Option(metavar="KEY=V,V", help="A row for each value, e.g. terms.af_dcd.groups=4,8")
     ] = None,
     teacher: Annotated[
-        str | None, typer.Option(help="A trained run, or a recipe to train it by. [default: teacher.weights]")
+        str | None,
+        typer.Option(help="A trained run, a recipe to train it by, or MODULE:FUNCTION. [default: teacher.weights]"),
     ] = None,
     teacher_set: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Overrides of the teacher's recipe.")
@@ -112,9 +116,9 @@ def compare(
 
         compared = run_it(
             recipe, [name.strip() for name in methods.split(",") if name.strip()], parse_seeds(seeds),
-            overrides=overrides or [], vary=vary or [], teacher=teacher, teacher_overrides=teacher_set or [],
-            budget=budget, seconds=seconds, against=against, jobs=jobs, retry=retry, runs_only=runs_only, out=folder,
-            announce=say, on_log=show, on_done=advance,
+            overrides=overrides or [], vary=vary or [], student=student, teacher=teacher,
+            teacher_overrides=teacher_set or [], budget=budget, seconds=seconds, against=against, jobs=jobs,
+            retry=retry, runs_only=runs_only, out=folder, announce=say, on_log=show, on_done=advance,
         )  # fmt: skip
     if runs_only or not SPEAKS:
         return

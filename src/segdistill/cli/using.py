@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from segdistill.cli.console import say
-from segdistill.cli.options import Overrides
+from segdistill.cli.options import Overrides, TrainedStudent
 from segdistill.cli.tables import print_scores, print_summary
 
 
@@ -23,13 +23,14 @@ def evaluate(
         str | None,
         typer.Option(help="For a .pth of the paper's authors: which network, e.g. deeplabv3_resnet18"),
     ] = None,
+    student: TrainedStudent = None,
     json: Annotated[Path | None, typer.Option(help="Also write the scores to this file.")] = None,
 ) -> None:
     """Score a trained network: mIoU, pixel accuracy, IoU of each class, under a named protocol."""
     from segdistill import store
     from segdistill.experiment import evaluate as score
 
-    scored = score(run, recipe=recipe, overrides=overrides or [], split=split, official=official)
+    scored = score(run, recipe=recipe, overrides=overrides or [], split=split, official=official, student=student)
     print_scores(scored)
     if json is not None:
         store.write_json(json, scored._asdict())

@@ -12,6 +12,7 @@ from segdistill.comparison.planning import Comparison, Planned, plan
 from segdistill.comparison.setup import set_up
 from segdistill.comparison.workers import run_workers
 from segdistill.losses import METHODS
+from segdistill.networks import is_place
 from segdistill.recipe import Recipe
 from segdistill.reports import Row, plain_rows
 from segdistill.util import ArgumentError, RecipeError, as_path, as_texts, verb
@@ -41,6 +42,7 @@ def compare(
     *,
     overrides: Sequence[str] = (),
     vary: Mapping[str, Sequence[Any]] | Sequence[str] = (),
+    student: str | None = None,
     teacher: str | Path | None = None,
     teacher_overrides: Sequence[str] = (),
     budget: str = "iterations",
@@ -64,7 +66,10 @@ def compare(
         seeds: How many, counted from 0, or which.
         overrides: ``["data.root=FOLDER"]``, on the recipe.
         vary: A row for each value: ``{"terms.af_dcd.groups": [4, 8]}``.
-        teacher: A trained run or weights file, or a recipe to train it by. Default: the recipe's ``teacher.weights``.
+        student: Place of a function that builds a network of yours, ``module:function``, called anew for every run.
+            Default: the recipe's ``model``.
+        teacher: A trained run or weights file, a recipe to train it by, or the place of a function that builds one of
+            yours. Default: the recipe's ``teacher.weights``.
         teacher_overrides: On the teacher's recipe.
         budget: ``iterations``: equal steps; ``time``: equal seconds.
         seconds: Training seconds of a run, with the budget ``time``. Default: those of the slowest method.
@@ -92,11 +97,15 @@ def compare(
         raise ArgumentError(
             f"`teacher` must be a run folder, a weights file or a recipe; got {type(teacher).__name__}."
         )
+    if student is not None and not is_place(student):
+        raise ArgumentError(
+            f"`student` must be a place, module:function, since every run builds it anew; got {student!r}."
+        )
     name = recipe.name if isinstance(recipe, Recipe) else as_path("recipe", recipe).stem
     folder = Path("runs/compare") / name if out is None else as_path("out", out)
     planned = plan(
         recipe, as_texts("overrides", overrides, '["seed=1"]'), methods=methods, seeds=_seeds(seeds), folder=folder,
-        vary=vary, teacher=None if teacher is None else str(teacher),
+        vary=vary, student=student, teacher=None if teacher is None else str(teacher),
         teacher_overrides=as_texts("teacher_overrides", teacher_overrides, '["seed=1"]'),
         budget=budget, seconds=seconds, against=against,
     )  # fmt: skip
@@ -118,7 +127,7 @@ def compare(
     for run in finish_all(runs, show):
         tell(run)
     speaks = os.environ.get("RANK", "0") == "0"
-    return Compared(folder, conclude(folder) if speaks and not runs_only else [])
+    return Compared(folder, conclude(folder, planned.own) if speaks and not runs_only else [])
 
 
 def in_words(comparison: Comparison) -> str:

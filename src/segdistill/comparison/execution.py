@@ -14,7 +14,7 @@ import torch
 from accelerate.utils import broadcast_object_list
 
 from segdistill import store
-from segdistill.comparison.planning import Planned
+from segdistill.comparison.planning import Own, Planned
 from segdistill.experiment import Runner, build, make_accelerator, refuse_other, run_recipe
 from segdistill.recipe import Recipe, change_recipe
 from segdistill.store import Failed
@@ -65,7 +65,11 @@ def _take(run: Planned, on_log: OnLog, keep_going: bool) -> bool:
         if is_over(run.folder):
             return True
         try:
-            run_recipe(run.recipe, run.folder, resume=True, on_log=lambda record: on_log(run, record))
+            student, teacher = run.own
+            run_recipe(
+                run.recipe, run.folder, student=student, teacher=teacher, resume=True,
+                on_log=lambda record: on_log(run, record),
+            )  # fmt: skip
         except (NotFiniteError, torch.cuda.OutOfMemoryError) as error:
             if not keep_going:
                 raise
@@ -88,7 +92,7 @@ def forget_failures(runs: Sequence[Planned]) -> None:
         (run.folder / store.FAILED).unlink(missing_ok=True)
 
 
-def measure_speeds(recipes: Mapping[str, Recipe]) -> dict[str, float]:
+def measure_speeds(recipes: Mapping[str, Recipe], own: Own) -> dict[str, float]:
     """Median seconds of a training step of every recipe, data loading included; the same in all processes.
 
     Methods take turns, so that a machine that slows down for a while slows them all. One that diverges before there
@@ -96,7 +100,7 @@ def measure_speeds(recipes: Mapping[str, Recipe]) -> dict[str, float]:
     """
     laps: dict[str, list[float]] = {name: [] for name in recipes}
     for _, (name, recipe) in itertools.product(range(SPEED_ROUNDS), recipes.items()):
-        steps = itertools.pairwise(_seconds_at_steps(recipe))
+        steps = itertools.pairwise(_seconds_at_steps(recipe, own))
         laps[name] += [after - before for before, after in itertools.islice(steps, SPEED_WARM_UP - 1, None)]
     speeds = {name: statistics.median(values) for name, values in laps.items() if values}
     slowest = max(speeds.values(), default=1.0)
@@ -106,12 +110,12 @@ def measure_speeds(recipes: Mapping[str, Recipe]) -> dict[str, float]:
     return answer[0]
 
 
-def _seconds_at_steps(recipe: Recipe) -> list[float]:
+def _seconds_at_steps(recipe: Recipe, own: Own) -> list[float]:
     """Seconds since the start of a short training at the end of each of its steps."""
     short = recipe.train.model_dump() | {"iterations": SPEED_STEPS, "log_every": 1, "grad_norms_every": None}
     trial = change_recipe(recipe, {"train": short, "data": recipe.data.model_dump() | {"val_split": None}})
     seconds: list[float] = []
     with tempfile.TemporaryDirectory() as scratch, contextlib.suppress(NotFiniteError):
-        runner = Runner(trial, build(trial), Path(scratch), make_accelerator(trial))
+        runner = Runner(trial, build(trial, *own), Path(scratch), make_accelerator(trial))
         runner.train(resume=False, on_log=lambda record: seconds.append(record["seconds"]))
     return seconds

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segdistill import store
+from segdistill.comparison.planning import NO_OWN, Own
 from segdistill.data import Selection, eval_loader
 from segdistill.experiment import (
     build_datasets,
@@ -18,7 +19,7 @@ from segdistill.prediction import load
 from segdistill.store import Gallery, Images, ImageScore, first_runs, read_comparison
 
 
-def write_galleries(folder: Path) -> None:
+def write_galleries(folder: Path, networks: Own = NO_OWN) -> None:
     """Give the first seed of every method, and the teacher, pictures of the images on which methods differ most."""
     runs = {name: run for name, run in first_runs(read_comparison(folder)).items() if (run / store.IMAGES).is_file()}
     students = [run for name, run in runs.items() if name != "teacher"]
@@ -36,11 +37,12 @@ def write_galleries(folder: Path) -> None:
     device = make_accelerator(recipe).device
     for run in stale:
         own = recipe_of(run)
-        teacher = build_teachers(own, split.labels) if own.terms else None
+        student = None if run == runs.get("teacher") else networks.student
+        teacher = build_teachers(own, split.labels, own=networks.teacher) if own.terms else None
         shown_by = shown_teacher(None if teacher is None else teacher.to(device), split.labels)
         write_gallery(
             run / store.GALLERY,
-            {"prediction": load(run).to(device).network.segment} | shown_by,
+            {"prediction": load(run, student).to(device).network.segment} | shown_by,
             eval_loader(Selection([(split, index) for index in shown]), image_scale=recipe.data.image_scale),
             [scores[run][index] for index in shown],
             colors=split.labels.colors,

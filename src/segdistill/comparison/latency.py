@@ -12,7 +12,7 @@ from segdistill.store import first_runs, read_comparison
 ROUNDS = 20
 
 
-def measure_latencies(folder: Path) -> None:
+def measure_latencies(folder: Path, student: str | None = None) -> None:
     """Write milliseconds for one image, batch 1, of every row's first seed and the teacher into ``comparison.json``."""
     comparison = read_comparison(folder)
     networks = first_runs(comparison)
@@ -22,6 +22,9 @@ def measure_latencies(folder: Path) -> None:
     device = make_accelerator(recipe).device
     train_set, val_set, test_set = build_datasets(recipe)
     loader = eval_loader(evenly(test_set or val_set or train_set, 1), image_scale=recipe.data.image_scale)
-    segments = {name: load_predictor(run).to(device).network.segment for name, run in networks.items()}
+    own = {name: None if name == "teacher" else student for name in networks}
+    segments = {
+        name: load_predictor(run, student=own[name]).to(device).network.segment for name, run in networks.items()
+    }
     measured = latencies(segments, loader, device, repeats=ROUNDS)
     store.write_record(folder / store.COMPARISON, comparison.model_copy(update={"ms_per_image": measured}))

@@ -6,15 +6,33 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
+from segdistill.experiment import given_changes
 from segdistill.losses import METHODS
+from segdistill.networks import ALONE, is_place
 from segdistill.recipe import Recipe, change_recipe, load_recipe, method_terms
 from segdistill.util import RecipeError, as_texts, nearest
 
 GRAD_NORM_MEASUREMENTS = 20  # over a run
 
 Budget = Literal["iterations", "time"]
+
+
+class Own(NamedTuple):
+    """Networks of the user's code that take the place of the recipe's, each as ``module:function``.
+
+    Attributes:
+        student: Built anew for every run.
+        teacher: Used by every run that has terms.
+    """
+
+    student: str | None = None
+    teacher: str | None = None
+
+
+NO_OWN: Final = Own()
+"""The networks are those of the recipe."""
 
 
 class Planned(NamedTuple):
@@ -24,11 +42,13 @@ class Planned(NamedTuple):
         title: For the progress bar.
         recipe: What to do.
         folder: Where.
+        own: Networks of the user's.
     """
 
     title: str
     recipe: Recipe
     folder: Path
+    own: Own = NO_OWN
 
 
 class Variant(NamedTuple):
@@ -59,6 +79,7 @@ class Comparison(NamedTuple):
         budget: ``"iterations"``: every run has the recipe's steps. ``"time"``: every run has equal seconds.
         seconds: Of a run, under the time budget; None: what the slowest method needs for the recipe's steps.
         against: A row that differences are also taken to.
+        own: Networks of the user's.
     """
 
     folder: Path
@@ -69,6 +90,7 @@ class Comparison(NamedTuple):
     budget: Budget = "iterations"
     seconds: float | None = None
     against: str | None = None
+    own: Own = NO_OWN
 
     @property
     def folders(self) -> list[Path]:
@@ -89,6 +111,7 @@ def plan(
     seeds: Sequence[int],
     folder: Path,
     vary: Mapping[str, Sequence[Any]] | Sequence[str] = (),
+    student: str | None = None,
     teacher: str | None = None,
     teacher_overrides: Sequence[str] = (),
     budget: str = "iterations",
@@ -105,8 +128,9 @@ def plan(
         seeds: Of weights, data order, augmentation and masks; each is used by every method.
         folder: Where it all goes.
         vary: Values by key, or texts ``key=value,value,...``: each method that has the key is run once for each value.
-        teacher: A run folder or weights file, or a recipe whose run becomes the teacher, once. Default: the
-            recipe's ``teacher.weights``.
+        student: Place of a function that builds the student, ``module:function``. Default: the recipe's ``model``.
+        teacher: A run folder or weights file, a recipe whose run becomes the teacher, once, or a place,
+            ``module:function``. Default: the recipe's ``teacher.weights``.
         teacher_overrides: ``key=value`` on the teacher's recipe, after those of ``overrides`` about data.
         budget: See `Comparison`.
         seconds: See `Comparison`.
@@ -123,7 +147,9 @@ def plan(
         raise RecipeError(f"`seeds` must be different numbers, at least one; got {list(seeds)}.")
     varied = _varied(vary)
     taught_by, needs = _plan_teacher(teacher, folder, overrides, teacher_overrides)
-    shared = load_recipe(source, [*needs, *overrides])
+    own = Own(student, teacher if is_place(teacher) else None)
+    given = () if own.teacher is None else (ALONE,)
+    shared = load_recipe(source, given_changes([*needs, *overrides], student is not None, given))
     variants: list[Variant] = []
     for method in dict.fromkeys(["none", *methods]):
         variants += _variants(method, shared, varied)
@@ -133,7 +159,7 @@ def plan(
         against = "kd" if "kd" in names else None
     elif against not in names or against == "none":
         raise RecipeError(f"`against` must name a row other than none; got {against!r}. {nearest(against, names)}")
-    return Comparison(folder, shared, taught_by, variants, list(seeds), cast(Budget, budget), seconds, against)
+    return Comparison(folder, shared, taught_by, variants, list(seeds), cast(Budget, budget), seconds, against, own)
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -155,6 +181,10 @@ def _plan_teacher(
     if teacher is None:
         if teacher_overrides:
             raise RecipeError("overrides of the teacher need a recipe that makes it. Give --teacher RECIPE.")
+        return None, []
+    if is_place(teacher):
+        if teacher_overrides:
+            raise RecipeError(f"{teacher} is no recipe, so it takes no overrides.")
         return None, []
     if Path(teacher).is_dir() or Path(teacher).suffix not in ("", ".yaml"):
         if teacher_overrides:

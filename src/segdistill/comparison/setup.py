@@ -43,7 +43,7 @@ def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
         if variant.name in tried:
             continue
         try:
-            built = build(variant.recipe)
+            built = build(variant.recipe, *comparison.own)
             built.distiller.to(accelerator.device)
             if built.teacher is not None:
                 built.teacher.to(accelerator.device)
@@ -57,12 +57,12 @@ def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
     variants = comparison.variants
     if comparison.budget == "time":
         missing = [variant for variant in variants if variant.name not in speeds]
-        speeds |= measure_speeds({variant.name: variant.recipe for variant in missing})
+        speeds |= measure_speeds({variant.name: variant.recipe for variant in missing}, comparison.own)
         slowest = max(speeds[variant.name] for variant in variants) * comparison.recipe.train.iterations
         seconds = seconds or comparison.seconds or slowest
         variants = [_within(variant, seconds / speeds[variant.name]) for variant in variants]
     runs = [
-        Planned(f"{variant.name}, seed {seed}", change_recipe(variant.recipe, {"seed": seed}), folder)
+        Planned(f"{variant.name}, seed {seed}", change_recipe(variant.recipe, {"seed": seed}), folder, comparison.own)
         for (variant, seed), folder in zip(in_order(variants, comparison.seeds), comparison.folders, strict=True)
     ]
     if accelerator.is_main_process:
@@ -122,7 +122,9 @@ def _write_plan(
             settings=variant.settings,
             runs=list(dict.fromkeys([*earlier, *runs])),
         )
-    given = " and ".join(_place(teacher) for teacher in comparison.recipe.taught_by.values()) or None
+    given = None
+    if comparison.own.teacher is None:
+        given = " and ".join(_place(teacher) for teacher in comparison.recipe.taught_by.values()) or None
     content = store.Comparison(
         folder=comparison.folder,
         format=FORMAT,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segdistill.comparison.execution import finish_all
-from segdistill.comparison.planning import Planned
+from segdistill.comparison.planning import Own, Planned
 from segdistill.recipe import parse_recipe
 from segdistill.util import SegdistillError, Stopped, said
 
@@ -17,7 +17,8 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     given = json.load(sys.stdin)
     runs = [
-        Planned(run["title"], parse_recipe(run["recipe"], run["title"]), Path(run["folder"])) for run in given["runs"]
+        Planned(run["title"], parse_recipe(run["recipe"], run["title"]), Path(run["folder"]), Own(**run["own"]))
+        for run in given["runs"]
     ]
     try:
         with said(given["command"]):

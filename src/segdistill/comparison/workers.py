@@ -62,7 +62,13 @@ def run_workers(runs: Sequence[Planned], jobs: int, folder: Path, on_done: Calla
 def _start(runs: Sequence[Planned], number: int, jobs: int, file: Path) -> "subprocess.Popen[bytes]":
     """A worker in a session of its own: a terminal's Ctrl-C reaches it through us alone, once."""
     told = [
-        {"title": run.title, "folder": str(run.folder), "recipe": run.recipe.model_dump(mode="json")} for run in runs
+        {
+            "title": run.title,
+            "folder": str(run.folder),
+            "recipe": run.recipe.model_dump(mode="json"),
+            "own": run.own._asdict(),
+        }
+        for run in runs
     ]
     with tempfile.TemporaryFile() as source, file.open("wb") as log:
         source.write(json.dumps({"command": command(), "runs": told}).encode())

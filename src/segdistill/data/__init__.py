@@ -13,6 +13,7 @@ from segdistill.data.layout import files
 from segdistill.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
 from segdistill.data.pairing import MASK_SUFFIXES, find_endings
 from segdistill.data.pictures import IMAGE_SUFFIXES, channels_of, read_colors, read_image, read_mask, size_of, tiff_tags
+from segdistill.data.places import Place
 from segdistill.data.preview import preview
 from segdistill.data.scan import Fault, ScanReport, Sighting, scan
 from segdistill.data.selection import Selection, divided, evenly, spread, together
@@ -65,6 +66,7 @@ __all__ = [
     "Images",
     "Imported",
     "Listing",
+    "Place",
     "Prepared",
     "ScanReport",
     "SegmentationDataset",

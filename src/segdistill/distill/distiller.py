@@ -29,7 +29,16 @@ from segdistill.distill.term import (
     part_weights,
 )
 from segdistill.losses import DistillationLoss, Maps, match_size
-from segdistill.networks import LogitsOf, Network, Teacher, Teachers, as_network, named_teachers, resize_logits
+from segdistill.networks import (
+    LogitsOf,
+    Network,
+    Teacher,
+    Teachers,
+    as_network,
+    named_teachers,
+    resize_logits,
+    with_defaults,
+)
 from segdistill.types import IGNORE_INDEX, SegOutput, StepOutput
 from segdistill.util import ArgumentError
 
@@ -49,10 +58,13 @@ class Distiller(nn.Module):
         mean: As in `Teacher`; None if your images are normalised already.
         std: As in `Teacher`.
         bgr: As in `Teacher`.
-        teacher: Read at construction for its widths and classes, so that every name and shape is checked at once; it
-            does not become a part of the distiller. Several by name: a term says which it learns from, and without a
-            name logits are compared with the mean of their probabilities. Without a teacher, a loss whose parameters
-            depend on the teacher's width needs that width in the ``options`` of its term.
+        size: As in `Teacher`.
+        multiple: As in `Teacher`.
+        teacher: Read at construction for its widths and classes, so that every name and shape is checked at once;
+            where it has no ``layer4`` or ``head`` that a term reads, one is found for it, see `find_layers`. It does
+            not become a part of the distiller. Several by name: a term says which it learns from, and without a name
+            logits are compared with the mean of their probabilities. Without a teacher, a loss whose parameters depend
+            on the teacher's width needs that width in the ``options`` of its term.
         aux_weight: Weight of the auxiliary cross-entropy, where the student has such logits. Default 0.4.
 
     Raises:
@@ -80,14 +92,17 @@ class Distiller(nn.Module):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         bgr: bool = False,
+        size: tuple[int, int] | None = None,
+        multiple: int | None = None,
         teacher: Teacher | Teachers | Mapping[str, Teacher] | None = None,
         aux_weight: float = 0.4,
     ) -> None:
         super().__init__()
         teachers = named_teachers(teacher)
         self.network = as_network(
-            student, role="student", features=features, logits=logits, mean=mean, std=std, bgr=bgr
-        )
+            student, role="student", features=features, logits=logits, mean=mean, std=std, bgr=bgr, size=size,
+            multiple=multiple,
+        )  # fmt: skip
         self._given_network = isinstance(student, Network)
         self.aux_weight = aux_weight
         self.losses = nn.ModuleDict()
@@ -108,6 +123,9 @@ class Distiller(nn.Module):
         classes = source.classes
         if classes is not None and len(classes.known) < classes.num_classes:
             self._known[name] = Known(classes)
+        self.network = with_defaults(self.network, [one for one, _ in layers])
+        if source.teacher is not None:
+            source.teacher.network = with_defaults(source.teacher.network, [other for _, other in layers])
         try:
             known = [self._widths(name, pair, source) for pair in layers]
         except ArgumentError as error:

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from segdistill.distill.sources import LOGITS
-from segdistill.networks import Network
+from segdistill.networks import Network, find_layers
 from segdistill.types import SegOutput
 from segdistill.util import ArgumentError, nearest
 
@@ -13,9 +13,11 @@ def width_of(network: Network, layer: str, term: str) -> int | None:
     if layer in LOGITS:
         return network.num_classes
     if layer not in network.taps:
+        worth = [one.name for one in find_layers(network).worth]
         raise ArgumentError(
             f"`layer` of the term {term!r} must be 'logits', 'aux_logits' or a feature of the {network.role}; "
             f"got {layer!r}. {nearest(layer, ['logits', *network.taps])} Name it in `features=`, or give `layer=`."
+            + (f" Layers worth naming: {', '.join(worth[-8:])}." if worth else "")
         )
     return network.channels.get(layer)
 

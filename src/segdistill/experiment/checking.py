@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 @verb
 def check(
     recipe: str | Path | Recipe,
-    student: nn.Module | None = None,
+    student: nn.Module | str | None = None,
     teacher: Given | None = None,
     *,
     overrides: Sequence[str] = (),

@@ -1,6 +1,6 @@
 """The networks of a recipe, and the distiller around them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -28,6 +28,24 @@ def build_student(model: ModelConfig, labels: LabelTable) -> Network:
     )
     network.labels, network.role = labels, "student"
     return network if model.features is None else network.reading(model.features)
+
+
+def layers_read(recipe: Recipe) -> set[str]:
+    """Names of all layers that the terms of a recipe read, of either network."""
+    layers = [
+        LOSSES[term.loss or name].layer if term.layer is None else term.layer
+        for name, term in recipe.terms.items()
+        if (term.loss or name) in LOSSES
+    ]
+    return set(_flat(layers))
+
+
+def _flat(layer: Any) -> Iterator[str]:
+    if isinstance(layer, str):
+        yield layer
+    else:
+        for item in layer:
+            yield from _flat(item)
 
 
 def build_distiller(

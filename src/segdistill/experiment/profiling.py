@@ -87,7 +87,7 @@ class Profile(NamedTuple):
 @verb
 def profile(
     recipe: str | Path | Recipe,
-    student: nn.Module | None = None,
+    student: nn.Module | str | None = None,
     teacher: Given | None = None,
     *,
     steps: int = 10,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch import Tensor
+from torch import Tensor, nn
 
 from segdistill.data import SegmentationDataset, eval_loader
 from segdistill.engine import Segment, evaluate, score
@@ -151,7 +151,12 @@ def _boundary(counts: Tensor, names: Sequence[str]) -> Boundary:
 
 
 def score_network(
-    recipe: Recipe, network: Path, *, split: str | None = None, official: str | None = None
+    recipe: Recipe,
+    network: Path,
+    *,
+    split: str | None = None,
+    official: str | None = None,
+    student: nn.Module | str | None = None,
 ) -> dict[str, Any]:
     """Score a trained network on the data of a recipe.
 
@@ -160,6 +165,7 @@ def score_network(
         network: Run folder, ``student.safetensors``, or a checkpoint of the paper's authors.
         split: Default: the recipe's test split, else its validation split.
         official: Which of the authors' networks.
+        student: The module, where the network came from a user's own code.
 
     Returns:
         ``{"score", "protocol"}`` as in ``result.json``.
@@ -167,7 +173,9 @@ def score_network(
     accelerator = make_accelerator(recipe)
     chosen = split or recipe.data.test_split or recipe.data.val_split or recipe.data.train_split
     dataset = build_dataset(recipe.data, chosen, paper=recipe.evaluate.protocol == "paper")
-    predictor = load_predictor(network, source=official and "official", name=official, labels=dataset.labels)
+    predictor = load_predictor(
+        network, source=official and "official", name=official, labels=dataset.labels, student=student
+    )
     predictor.to(accelerator.device)
     segment = in_order(f"the network {network}", predictor.network, dataset.labels)
     examined = examine_set(segment, dataset, recipe, accelerator)

@@ -11,13 +11,13 @@ from segdistill.data import SegmentationDataset, together
 from segdistill.distill import Distiller
 from segdistill.engine import make_optimizers
 from segdistill.experiment.datasets import build_datasets, open_source, unlabelled_source
-from segdistill.experiment.given import Given, given_student, refuse_not_given
+from segdistill.experiment.given import Given, given_student, refuse_crop, refuse_not_given
 from segdistill.experiment.keys import about, keys_of, keys_of_terms
-from segdistill.experiment.networks import build_distiller, build_student
+from segdistill.experiment.networks import build_distiller, build_student, layers_read
 from segdistill.experiment.suiting import Suited, suit_terms
 from segdistill.experiment.teachers import build_teachers, key_of
 from segdistill.labels import LabelTable
-from segdistill.networks import Network, Teacher, Teachers, named_teachers
+from segdistill.networks import Network, Teacher, Teachers, named_teachers, with_defaults
 from segdistill.recipe import ModelConfig, Recipe
 from segdistill.util import RecipeError
 
@@ -53,13 +53,13 @@ class Built(NamedTuple):
         return named_teachers(self.teacher)
 
 
-def build(recipe: Recipe, student: nn.Module | None = None, teacher: Given | None = None) -> Built:
+def build(recipe: Recipe, student: nn.Module | str | None = None, teacher: Given | None = None) -> Built:
     """Build everything, so that what can fail does so before a run starts.
 
     Args:
         recipe: What to build.
-        student: Instead of the recipe's ``model``.
-        teacher: Instead of the recipe's ``teacher``, or several by name.
+        student: Instead of the recipe's ``model``; a text is the place of a function that builds it.
+        teacher: Instead of the recipe's ``teacher``, likewise, or several by name.
 
     Raises:
         SegdistillError: One sentence; about the networks of the recipe it names the key.
@@ -73,13 +73,21 @@ def build(recipe: Recipe, student: nn.Module | None = None, teacher: Given | Non
     else:
         with about(keys_of("model", ModelConfig.model_fields), otherwise="model"):
             network = build_student(recipe.model, labels)
+    own = teacher if isinstance(teacher, str) else None
     if isinstance(teacher, Mapping):
         teacher = Teachers(teacher)
-    if teacher is None and recipe.terms:
-        teacher = build_teachers(recipe, labels)
+    if isinstance(teacher, str) or (teacher is None and recipe.terms):
+        teacher = build_teachers(recipe, labels, own=own)
     _refuse_other_channels("model", network, recipe)
+    networks = {"model": network}
     for name, one in named_teachers(teacher).items():
-        _refuse_other_channels(key_of(name, recipe), one.network, recipe)
+        key = key_of(name, recipe)
+        _refuse_other_channels(key, one.network, recipe)
+        one.network = with_defaults(one.network, layers_read(recipe))
+        networks[key] = one.network
+    for key, made in networks.items():
+        if made.spec is None:
+            refuse_crop(key, made, recipe.data.crop_size)
     with about({"features": "model.features"} | keys_of_terms(recipe.terms)):
         suited = suit_terms(recipe, teacher)
         distiller = build_distiller(recipe, network, teacher, suited.options)

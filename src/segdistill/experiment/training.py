@@ -44,7 +44,7 @@ def run_recipe(
     recipe: Recipe,
     folder: Path,
     *,
-    student: nn.Module | None = None,
+    student: nn.Module | str | None = None,
     teacher: Given | None = None,
     resume: bool = False,
     on_log: Callable[[dict[str, Any]], None] | None = None,

@@ -15,6 +15,7 @@ from segdistill.experiment.folders import new_folder, refuse_missing, refuse_use
 from segdistill.experiment.given import Given, recipe_with
 from segdistill.experiment.scoring import score_network
 from segdistill.experiment.training import run_recipe
+from segdistill.networks import is_place
 from segdistill.recipe import Recipe, load_recipe
 from segdistill.util import ArgumentError, RunError, Stopped, as_path, verb
 
@@ -87,7 +88,7 @@ class Cached(NamedTuple):
 @verb
 def train(
     recipe: str | Path | Recipe,
-    student: nn.Module | None = None,
+    student: nn.Module | str | None = None,
     teacher: Given | None = None,
     *,
     overrides: Sequence[str] = (),
@@ -99,8 +100,9 @@ def train(
 
     Args:
         recipe: Name of a recipe, a YAML file, or a loaded recipe.
-        student: A network of yours instead of the recipe's ``model``; it is trained in place.
-        teacher: A network of yours instead of the recipe's ``teacher``, or several by name.
+        student: A network of yours instead of the recipe's ``model``; it is trained in place. Or the place of a
+            function that builds it, ``module:function``, see `own_network`.
+        teacher: A network of yours instead of the recipe's ``teacher``, several by name, or a place.
         overrides: ``["optim.lr=0.01"]``, on the recipe.
         out: Run folder, new or empty. Default: ``runs/<recipe>/<time>``.
         resume: Continue in ``out`` an interrupted run of the same recipe, return one that is complete as it is, and
@@ -130,7 +132,8 @@ def train(
     try:
         result = run_recipe(chosen, folder, student=student, teacher=teacher, resume=resume, on_log=on_log)
     except Stopped as stop:
-        remedy = f"Continue with: segdistill train --resume {folder}"
+        places = [f" --{role} {own}" for role, own in (("student", student), ("teacher", teacher)) if is_place(own)]
+        remedy = f"Continue with: segdistill train --resume {folder}{''.join(places)}"
         raise Stopped(stop.step, stop.signum, remedy) from None
     return Trained(folder, result)
 
@@ -143,6 +146,7 @@ def evaluate(
     overrides: Sequence[str] = (),
     split: str | None = None,
     official: str | None = None,
+    student: nn.Module | str | None = None,
 ) -> Evaluation:
     """Score a trained network: mIoU, pixel accuracy, IoU and boundary scores of each class, under a named protocol.
 
@@ -152,6 +156,7 @@ def evaluate(
         overrides: ``["evaluate.flip=true"]``, on the recipe.
         split: Default: the recipe's test split, else its validation split.
         official: Which of the authors' networks a ``.pth`` holds, for example ``deeplabv3_resnet18``.
+        student: As in `load`, where the network came from code of your own.
 
     Raises:
         SegdistillError: What is wrong with the network, the recipe or the data, in a sentence.
@@ -164,7 +169,7 @@ def evaluate(
     if recipe is None and not (place / store.RECIPE).is_file():
         raise RunError(f"{place} is not a run folder, so --recipe must name the data to score it on.")
     chosen = load_recipe(place / store.RECIPE if recipe is None else recipe, overrides)
-    return Evaluation(**score_network(chosen, place, split=split, official=official))
+    return Evaluation(**score_network(chosen, place, split=split, official=official, student=student))
 
 
 @verb

@@ -8,13 +8,16 @@ if TYPE_CHECKING:
     from segdistill.networks.classmap import ClassMap, Wanted, map_classes
     from segdistill.networks.feeding import resize_logits
     from segdistill.networks.files import read_network, save_network
-    from segdistill.networks.network import Network, as_network
+    from segdistill.networks.layers import DEFAULTS, Layer, Layers, find_layers, named_layers, with_defaults
+    from segdistill.networks.network import Network
+    from segdistill.networks.own import is_place, own_network
     from segdistill.networks.reading import LogitsOf, find_logits
     from segdistill.networks.sources import SOURCES, create_network
     from segdistill.networks.sources.official import load_official
     from segdistill.networks.teacher import Teacher
     from segdistill.networks.teachers import ALONE, MEAN, Teachers, classes_of_mean, mean_output, named_teachers
     from segdistill.networks.tensors import read_tensors
+    from segdistill.networks.wrapping import as_network
     from segdistill.networks.zoo import list_networks
 
 __getattr__ = lazy(
@@ -22,6 +25,9 @@ __getattr__ = lazy(
     {
         "ALONE": "segdistill.networks.teachers",
         "ClassMap": "segdistill.networks.classmap",
+        "DEFAULTS": "segdistill.networks.layers",
+        "Layer": "segdistill.networks.layers",
+        "Layers": "segdistill.networks.layers",
         "LogitsOf": "segdistill.networks.reading",
         "MEAN": "segdistill.networks.teachers",
         "Network": "segdistill.networks.network",
@@ -29,27 +35,35 @@ __getattr__ = lazy(
         "Teacher": "segdistill.networks.teacher",
         "Teachers": "segdistill.networks.teachers",
         "Wanted": "segdistill.networks.classmap",
-        "as_network": "segdistill.networks.network",
+        "as_network": "segdistill.networks.wrapping",
         "classes_of_mean": "segdistill.networks.teachers",
         "create_network": "segdistill.networks.sources",
+        "find_layers": "segdistill.networks.layers",
         "find_logits": "segdistill.networks.reading",
+        "is_place": "segdistill.networks.own",
         "list_networks": "segdistill.networks.zoo",
         "load_official": "segdistill.networks.sources.official",
         "map_classes": "segdistill.networks.classmap",
         "mean_output": "segdistill.networks.teachers",
         "named_teachers": "segdistill.networks.teachers",
+        "named_layers": "segdistill.networks.layers",
+        "own_network": "segdistill.networks.own",
         "read_network": "segdistill.networks.files",
         "read_tensors": "segdistill.networks.tensors",
         "resize_logits": "segdistill.networks.feeding",
         "save_network": "segdistill.networks.files",
+        "with_defaults": "segdistill.networks.layers",
     },
 )
 
 __all__ = [
     "ALONE",
+    "DEFAULTS",
     "MEAN",
     "SOURCES",
     "ClassMap",
+    "Layer",
+    "Layers",
     "LogitsOf",
     "Network",
     "Teacher",
@@ -58,14 +72,19 @@ __all__ = [
     "as_network",
     "classes_of_mean",
     "create_network",
+    "find_layers",
     "find_logits",
+    "is_place",
     "list_networks",
     "load_official",
     "map_classes",
     "mean_output",
+    "named_layers",
     "named_teachers",
+    "own_network",
     "read_network",
     "read_tensors",
     "resize_logits",
     "save_network",
+    "with_defaults",
 ]

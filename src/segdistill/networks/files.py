@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from segdistill.labels import LabelTable
 from segdistill.networks.checkpoints import read_state
 from segdistill.networks.network import Network
+from segdistill.networks.own import own_network
 from segdistill.networks.sources import build_again
 from segdistill.networks.tensors import misfit, read_tensors
+from segdistill.networks.wrapping import as_network
 from segdistill.util import ArgumentError, WeightsError, seal, write_atomic
 
 FORMAT: Final = "segdistill-network-1"
@@ -50,12 +52,13 @@ def save_network(path: str | Path, network: Network, *, extra: Mapping[str, str]
     write_atomic(Path(path), seal(save(tensors, {**header, **(extra or {})})))
 
 
-def read_network(path: str | Path, module: nn.Module | None = None) -> tuple[Network, dict[str, str]]:
+def read_network(path: str | Path, module: nn.Module | str | None = None) -> tuple[Network, dict[str, str]]:
     """Read what `save_network` wrote; the file may come from anywhere.
 
     Args:
         path: The file.
-        module: The untrained module, where the network came from a user's own code and cannot be built by name.
+        module: The untrained module, where the network came from a user's own code and cannot be built by name: plain,
+            a `Network`, or the place of a function that builds it, ``module:function``.
 
     Returns:
         The network, on the CPU and in evaluation mode, and the strings of the header.
@@ -73,12 +76,14 @@ def read_network(path: str | Path, module: nn.Module | None = None) -> tuple[Net
         )
     spec = _parse(path, header, "spec")
     labels = LabelTable.from_json(_parse(path, header, "labels") or {})
+    if isinstance(module, str):
+        module = own_network(module, labels.num_classes, role="student")
     if module is not None:
-        network = Network(module, labels=labels)
+        network = as_network(module, role="network")
     elif spec is None:
         raise WeightsError(
             f"{path} holds a network of somebody's own code, which a file does not bring. Build the module and give it "
-            "too: sd.load(path, student=module)."
+            "too: sd.load(path, student=module), or --student MODULE:FUNCTION."
         )
     else:
         network = build_again(spec)

@@ -5,7 +5,7 @@ The layout of a layer is found once, on an image that is wider than high, and ap
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from segdistill.util import NetworkError
 
 _MOST_PREFIX: Final = 16  # tokens before those of patches: a class, registers
+_LARGEST_STRIDE: Final = 64
+_ROUNDINGS: Final = (math.ceil, math.floor)
 _REMEDY: Final = "Tap another layer; `segdistill list --layers` shows those that give maps."
 
 
@@ -28,7 +30,9 @@ class Layout(NamedTuple):
     prefix: int = 0
 
 
-def find_layout(output: Any, batch: int, image: Sequence[int], origin: str, prefix: int | None = None) -> Layout:
+def find_layout(
+    output: Any, batch: int, image: Sequence[int], origin: str, prefix: int | None = None, patch: int | None = None
+) -> Layout:
     """Tell the layout of an output.
 
     Args:
@@ -37,6 +41,7 @@ def find_layout(output: Any, batch: int, image: Sequence[int], origin: str, pref
         image: Height and width of these images.
         origin: What messages call the layer.
         prefix: Tokens before those of patches, where the network says it; None to find it.
+        patch: Side of a patch in pixels, where the network says it; deeper layers may have larger ones.
 
     Raises:
         NetworkError: If it is no map of the image, or could be several.
@@ -48,12 +53,17 @@ def find_layout(output: Any, batch: int, image: Sequence[int], origin: str, pref
     if len(shape) == 4 and shape[0] == batch:
         if _pooled(shape[2:], image) or _pooled(shape[1:3], image):
             raise NetworkError(f"{origin} must give a map; of {size} it gives {got}, one cell. {_REMEDY}")
-        if _shows(shape[2:], image):
-            return Layout("map")
-        if _shows(shape[1:3], image):
-            return Layout("channels_last")
+        kinds: list[tuple[Literal["map", "channels_last"], Sequence[int]]]
+        kinds = [("map", shape[2:]), ("channels_last", shape[1:3])]
+        fits = [(kind, cells) for kind, cells in kinds if _shows(cells, image)]
+        even = [(kind, cells) for kind, cells in fits if stride_of(cells, image)]
+        if fits:
+            return Layout((even or fits)[0][0])  # where both still fit, the order of torch
     if len(shape) == 3 and shape[0] == batch:
-        found = sorted({count for count in _prefixes(shape[1], image) if prefix in (None, count)})
+        counts = _prefixes(shape[1], image, [patch] if patch else []) or _prefixes(
+            shape[1], image, range(1, image[0] + 1)
+        )
+        found = sorted({count for count in counts if prefix in (None, count)})
         if len(found) == 1:
             return Layout("tokens", found[0])
         if found:
@@ -90,21 +100,53 @@ def as_map(output: Any, layout: Layout, image: Sequence[int], origin: str) -> Te
     if grid is None:
         raise NetworkError(
             f"{origin} must give a token a patch; it gives {tokens.shape[1]}, which tile no image of "
-            f"{image[0]}x{image[1]}. Give images of which both sides are multiples of the patch."
+            f"{image[0]}x{image[1]}. Give `multiple=`, the side of a "
+            "patch, to the network, and images are padded."
         )
     return tokens.transpose(1, 2).reshape(len(tokens), -1, *grid)
 
 
-def split_tap(source: str) -> tuple[str, tuple[int, ...]]:
-    """The layer of a tap, and which of its outputs is meant, if it gives several.
+class Tap(NamedTuple):
+    """What is read of a layer.
 
-    >>> split_tap("encoder[-1]"), split_tap("encoder[0][3]"), split_tap("backbone.layer4")
-    (('encoder', (-1,)), ('encoder', (0, 3)), ('backbone.layer4', ()))
+    Attributes:
+        layer: Its dotted name.
+        indices: Which of its outputs, if it gives several.
+        of_input: What it is given is read, and not what it gives.
+    """
+
+    layer: str
+    indices: tuple[int, ...] = ()
+    of_input: bool = False
+
+
+def split_tap(source: str) -> Tap:
+    """The layer that a text names, and what of it.
+
+    >>> split_tap("encoder[0][-1]")
+    Tap(layer='encoder', indices=(0, -1), of_input=False)
+    >>> split_tap("classifier[input]")
+    Tap(layer='classifier', indices=(), of_input=True)
     """
     layer, *rest = source.split("[")
+    of_input = rest[:1] == ["input]"]
+    rest = rest[of_input:]
     if not all(re.fullmatch(r"-?\d+\]", part) for part in rest):
-        return source, ()
-    return layer, tuple(int(part[:-1]) for part in rest)
+        return Tap(source)
+    return Tap(layer, tuple(int(part[:-1]) for part in rest), of_input)
+
+
+def stride_of(cells: Sequence[int], image: Sequence[int]) -> int | None:
+    """Pixels to a cell, the same in both directions, if there is such a number up to 64; one that divides comes first.
+
+    >>> stride_of((16, 24), (128, 192)), stride_of((9, 13), (128, 192)), stride_of((6, 6), (128, 192))
+    (8, 14, None)
+    """
+    strides = sorted(range(1, _LARGEST_STRIDE + 1), key=lambda stride: any(side % stride for side in image))
+    for stride in strides:
+        if any(all(round_(side / stride) == n for n, side in zip(cells, image, strict=True)) for round_ in _ROUNDINGS):
+            return stride
+    return None
 
 
 def pick(output: Any, indices: Sequence[int], origin: str) -> Any:
@@ -145,6 +187,18 @@ def prefix_of(module: nn.Module, layer: str) -> int | None:
     return None
 
 
+def patch_of(module: nn.Module, layer: str) -> int | None:
+    """Side of a patch in pixels, by the word of the network that a layer is in; None if it says nothing."""
+    for owner in _owners(module, layer):
+        said = getattr(getattr(owner, "config", None), "patch_size", None) or getattr(
+            getattr(owner, "patch_embed", None), "patch_size", None
+        )
+        side = said[0] if isinstance(said, (tuple, list)) and said else said
+        if isinstance(side, int):
+            return side
+    return None
+
+
 def _owners(module: nn.Module, layer: str) -> Iterator[nn.Module]:
     """The layer and all that it is in, from inside out."""
     parts = layer.split(".") if layer else []
@@ -161,13 +215,11 @@ def _pooled(cells: Sequence[int], image: Sequence[int]) -> bool:
     return tuple(cells) == (1, 1) and max(image) > 64
 
 
-def _prefixes(tokens: int, image: Sequence[int]) -> Iterator[int]:
-    """Numbers of leading tokens with which the rest is a grid of square patches that tile the image."""
-    for patch in range(1, min(image) + 1):
-        if image[0] % patch == 0 and image[1] % patch == 0:
-            count = tokens - (image[0] // patch) * (image[1] // patch)
-            if 0 <= count <= _MOST_PREFIX:
-                yield count
+def _prefixes(tokens: int, image: Sequence[int], patches: Iterable[int]) -> list[int]:
+    """Numbers of leading tokens with which the rest is a grid of such patches that tile the image."""
+    tiling = [patch for patch in patches if image[0] % patch == 0 and image[1] % patch == 0]
+    counts = [tokens - (image[0] // patch) * (image[1] // patch) for patch in tiling]
+    return [count for count in counts if 0 <= count <= _MOST_PREFIX]
 
 
 def _grid(tokens: int, image: Sequence[int]) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from segdistill.labels import LabelTable
 from segdistill.networks.feeding import Feed, cut_logits, cut_map
-from segdistill.networks.layouts import Layout, as_map, find_layout, pick, prefix_of, split_tap
+from segdistill.networks.layouts import Layout, as_map, find_layout, patch_of, pick, prefix_of, split_tap
 from segdistill.networks.reading import LogitsOf, Recorder, has_logits, read_output
 from segdistill.types import AS_IT_IS, Preprocessing, SegOutput
 from segdistill.util import ArgumentError, NetworkError, nearest
@@ -36,7 +36,8 @@ class Network(nn.Module):
         module: Any module that takes images (B, 3, H, W).
         features: What to read beside the logits, by the name that terms use: ``{"deep": "backbone.layer4"}``, or a
             list where name and layer are the same. A value is a feature of the `SegOutput` that the module returns,
-            or the dotted name of one of its layers; of a layer that gives several maps, ``encoder[-1]``. Default: all
+            or the dotted name of one of its layers; of a layer that gives several maps, ``encoder[-1]``;
+            what a layer is given, ``classifier[input]``. Default: all
             features of its `SegOutput`, if it returns one.
         logits: From what the module returns to class scores. Default: found, see `find_logits`.
         preprocessing: How it is fed. Default: images are ready as they are given.
@@ -156,11 +157,11 @@ class Network(nn.Module):
     def _laid_out(self, name: str, source: str, output: Any, fed: Tensor) -> Tensor:
         """The output of a layer as a map; how it is laid out is found at the first call, which is the trial run."""
         origin, size = f"layer {source!r} of the {self.role}", fed.shape[-2:]
-        layer, indices = split_tap(source)
+        layer, indices, _ = split_tap(source)
         output = pick(output, indices, origin)
         if name not in self.layouts:
-            prefix = prefix_of(self.module, layer)
-            self.layouts[name] = find_layout(output, len(fed), size, origin, prefix)
+            said = prefix_of(self.module, layer), patch_of(self.module, layer)
+            self.layouts[name] = find_layout(output, len(fed), size, origin, *said)
         return as_map(output, self.layouts[name], size, origin)
 
     def segment(self, image: Tensor) -> Tensor:
@@ -200,18 +201,18 @@ class Network(nn.Module):
         self.hooked = {name: source for name, source in self.taps.items() if source not in self.given}
         self._recorders = {name: Recorder() for name in self.hooked}
         self.channels = {name: self.given[source] for name, source in self.taps.items() if source in self.given}
-        if self.hooked and (output := self._trial(self)) is not None:
+        if self.hooked and (output := self.trial(self)) is not None:
             self.channels = {name: feature.shape[1] for name, feature in output.features.items()}
             self.num_classes = output.logits.shape[1]
 
     def _try(self) -> None:
         """Learn from a trial run what the module gives: widths of its own features, number of classes."""
-        output = self._trial(lambda image: self._read(self.module(self.feed(image)), image))
+        output = self.trial(lambda image: self._read(self.module(self.feed(image)), image))
         if output is not None:
             self.num_classes = output.logits.shape[1]
             self.given = {name: feature.shape[1] for name, feature in output.features.items()}
 
-    def _trial(self, run: Any) -> SegOutput | None:
+    def trial(self, run: Any) -> SegOutput | None:
         """One run on noise, in evaluation mode; None if the module does not take such an image.
 
         That is no error: what is not known yet is checked at the first step.
@@ -250,43 +251,11 @@ class Network(nn.Module):
     def _run_hooked(self, image: Tensor) -> Any:
         with ExitStack() as hooks:
             for name, source in self.hooked.items():
-                layer = self.module.get_submodule(split_tap(source)[0])
-                hook = layer.register_forward_hook(self._recorders[name])
-                hooks.callback(hook.remove)
+                tap, recorder = split_tap(source), self._recorders[name]
+                layer = self.module.get_submodule(tap.layer)
+                register = layer.register_forward_pre_hook if tap.of_input else layer.register_forward_hook
+                hooks.callback(register(recorder).remove)
             return self.module(image)
-
-
-def as_network(
-    model: nn.Module,
-    *,
-    role: str,
-    features: Features | None = None,
-    logits: LogitsOf | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    bgr: bool = False,
-    size: tuple[int, int] | None = None,
-) -> Network:
-    """A model as a `Network`: a plain module with the arguments given, a `Network` as it knows itself.
-
-    Raises:
-        ArgumentError: If ``model`` is no module, or a `Network` is told again how it is fed or read.
-    """
-    if isinstance(model, Network):
-        told = {"logits": logits, "mean": mean, "std": std, "bgr": bgr or None, "size": size}
-        again = [f"`{name}`" for name, value in told.items() if value is not None]
-        if again:
-            raise ArgumentError(f"{', '.join(again)} must be left out for a Network, which knows them itself.")
-        model.role = role
-        return model if features is None else model.reading(features)
-    if not isinstance(model, nn.Module):
-        raise ArgumentError(f"the {role} must be a torch module or a Network; got {type(model).__name__}.")
-    preprocessing = AS_IT_IS._replace(bgr=bgr, size=size)
-    if mean is not None:
-        preprocessing = preprocessing._replace(mean=tuple(mean))
-    if std is not None:
-        preprocessing = preprocessing._replace(std=tuple(std))
-    return Network(model, features=features, logits=logits, preprocessing=preprocessing, role=role)
 
 
 def a_weight(network: nn.Module) -> Tensor:

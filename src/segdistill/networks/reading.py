@@ -14,7 +14,7 @@ LogitsOf = Callable[[Any], Tensor | SegOutput]
 
 
 class Recorder:
-    """A forward hook that keeps a layer's last output until it is taken.
+    """A forward hook that keeps a layer's last output until it is taken; as a pre-hook, what the layer is given.
 
     One object for all calls: compiled code holds on to the hook that it was traced with.
     """
@@ -22,9 +22,9 @@ class Recorder:
     def __init__(self) -> None:
         self.output: Any = None
 
-    def __call__(self, _module: nn.Module, _args: Any, output: Any) -> None:
+    def __call__(self, _module: nn.Module, args: Any, *output: Any) -> None:
         """Keep it."""
-        self.output = output
+        self.output = output[0] if output else next(iter(args), None)
 
     def take(self) -> Any:
         """Return it once; None if the layer did not run."""

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from segdistill.networks.classmap import ClassMap
 from segdistill.networks.feeding import per_channel
 from segdistill.networks.folding import fold_batch_norms
-from segdistill.networks.network import Features, as_network
+from segdistill.networks.network import Features
 from segdistill.networks.reading import LogitsOf
+from segdistill.networks.wrapping import as_network
 from segdistill.types import SegOutput
 from segdistill.util import ArgumentError, FoldError
 
@@ -40,7 +41,8 @@ class Teacher(nn.Module):
         image_mean: Mean that the given images were normalised with already, for loops whose images are
             ready for the student; it is undone first.
         image_std: The standard deviation that they were divided by.
-        size: (H, W) the network insists on, in pixels. Default None: it takes the image as it is.
+        size: (H, W) the network insists on, in pixels. Default None: found by trial; most take any.
+        multiple: Sides must be multiples of this number of pixels, and images are padded. Default None: found by trial.
         precision: float32, bfloat16 or float16, whatever autocast is around. The lower ones are autocast, with the
             weights of convolutions and linear layers cast once instead of at every step: the same numbers from
             half the memory. Outputs are as the network gives them. Default None: as the network and the
@@ -84,6 +86,7 @@ class Teacher(nn.Module):
         image_mean: Sequence[float] | None = None,
         image_std: Sequence[float] | None = None,
         size: tuple[int, int] | None = None,
+        multiple: int | None = None,
         precision: torch.dtype | None = None,
         fold_bn: bool = False,
         compile: bool = False,
@@ -94,8 +97,9 @@ class Teacher(nn.Module):
         if precision not in (None, torch.float32, torch.bfloat16, torch.float16):
             raise ArgumentError(f"`precision` must be torch.float32, bfloat16, float16 or None; got {precision!r}.")
         network = as_network(
-            model, role="teacher", features=features, logits=logits, mean=mean, std=std, bgr=bgr, size=size
-        )
+            model, role="teacher", features=features, logits=logits, mean=mean, std=std, bgr=bgr, size=size,
+            multiple=multiple,
+        )  # fmt: skip
         self.network = copy.deepcopy(network) if fold_bn or compile or precision is not None else network
         self.precision = precision
         self.classes, self.certainty = classes, certainty

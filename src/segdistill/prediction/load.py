@@ -16,12 +16,13 @@ from segdistill.util import ArgumentError, RunError, WeightsError
 CHECKPOINTS = (".pth", ".tar", ".pkl", ".pt")
 
 
-def load(path: str | Path, student: nn.Module | None = None) -> Predictor:
+def load(path: str | Path, student: nn.Module | str | None = None) -> Predictor:
     """A trained network, ready to predict.
 
     Args:
         path: A run folder, or a ``student.safetensors``.
-        student: The untrained module, where the network came from code of your own.
+        student: The untrained module, where the network came from code of your own: plain, a `Network`, or the place
+            of a function that builds it, ``module:function``.
 
     Raises:
         RunError, WeightsError: If it is neither; the message says what was found.
@@ -43,6 +44,7 @@ def load_predictor(
     name: str | None = None,
     options: Mapping[str, Any] | None = None,
     labels: LabelTable | None = None,
+    student: nn.Module | str | None = None,
 ) -> Predictor:
     """As `load`; also a file of weights of another source, given what `create_network` needs beside it.
 
@@ -52,9 +54,10 @@ def load_predictor(
         name: Of the network in its source.
         options: Of the source.
         labels: The classes that the network is taken to know, where its file does not name them.
+        student: As in `load`.
     """
     if source is None and Path(path).suffix not in CHECKPOINTS:
-        return load(path)
+        return load(path, student)
     count = None if labels is None else labels.num_classes
     network = load_network(path, source=source, name=name, options=options, num_classes=count)
     network.labels = network.labels or labels

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from segdistill.data import size_of
 from segdistill.prediction.georeference import georeference
@@ -53,6 +53,7 @@ def predict(
     run: str | Path | Predictor,
     source: str | Path | Sequence[str | Path] = (),
     *,
+    student: nn.Module | str | None = None,
     out: str | Path = "predictions",
     list_file: str | Path | None = None,
     window: tuple[int, int] | None = None,
@@ -71,6 +72,7 @@ def predict(
     Args:
         run: A run folder, a ``student.safetensors``, or what `load` made of one.
         source: An image, a video, a folder of images, a glob pattern, or a list of these.
+        student: As in `load`, where the network came from code of your own.
         out: Folder of the outputs, or for a single image the ``.png`` file of its mask.
         list_file: A text file with further images, a path a line.
         window: Height and width of a sliding window, overlapping by a third: very large images in little memory.
@@ -100,7 +102,7 @@ def predict(
     sources = [source] if isinstance(source, (str, Path)) or not isinstance(source, Sequence) else source
     named = [as_path("source", item) for item in sources]
     listed = [] if list_file is None else read_list(as_path("list_file", list_file))
-    predictor = (run if isinstance(run, Predictor) else load_predictor(as_path("run", run))).to(chosen)
+    predictor = (run if isinstance(run, Predictor) else load_predictor(as_path("run", run), student=student)).to(chosen)
     found = find_images([*named, *listed], but=[] if outputs.is_file else outputs.folders)
     outputs.check(found.images, predictor.names)
     outputs.begin(predictor.names)

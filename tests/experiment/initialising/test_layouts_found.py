@@ -264,10 +264,18 @@ def test_further_masks_of_the_same_images_are_said(tmp_path):
 
 
 def test_pairs_that_one_recipe_cannot_name_are_said(tmp_path):
-    for scene in "abcd":
-        fakes.make_flat(tmp_path / f"d/{scene}", names=[f"{scene}{index}" for index in range(5)])
+    for scene, images in (("a", "images"), ("b", "photos"), ("c", "pictures")):
+        fakes.make_flat(tmp_path / "d" / scene, names=[f"{scene}{index}" for index in range(5)], images=images)
     begun, _ = begin(tmp_path / "d", tmp_path)
-    assert begun.open == ["further pairs are left out: b/images, c/images, d/images; put all into one pair of folders"]
+    assert begun.open == ["further pairs are left out: b/photos, c/pictures; put all into one pair of folders"]
+
+
+def test_images_of_further_splits_are_not_unlabelled(tmp_path):
+    for part in ("", "_more"):
+        make_split(tmp_path / "d", f"{{}}{part}/images", f"{{}}{part}/masks")
+    begun, _ = begin(tmp_path / "d", tmp_path)
+    assert begun.open == ["further pairs are left out: {split}_more/images; put all into one pair of folders"]
+    assert "unlabelled" not in begun.files[0].read_text()
 
 
 def test_a_test_folder_without_masks_is_unlabelled(tmp_path):

@@ -133,7 +133,7 @@ def test_deep_stems_complete_timms_names():
         ("deeplabv3", {}, "must end with a backbone"),
         ("deeplabv3_hf-hub:some/where", {}, "must end with a backbone"),
         ("deeplabv3_local-dir:/tmp", {}, "must end with a backbone"),
-        ("deeplabv3_vgg11", {"output_stride": 8}, r"maps at `output_stride` 8 .*`vgg11` .*Its own stride is 32\."),
+        ("deeplabv3_efficientvit_b0", {"output_stride": 8}, r"at `output_stride` 8 .*Its own stride is 32\."),
         ("deeplabv3_vit_tiny_patch16_224", {"output_stride": 32}, r"Its own stride is 16\."),
         ("deeplabv3_resnet18", {"output_stride": 4}, r"timm cannot build `resnet18` so .*Its own stride is 32\."),
         ("deeplabv3_resnet18", {"output_stride": 0}, "`output_stride` must be a positive integer"),

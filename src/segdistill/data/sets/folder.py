@@ -8,6 +8,7 @@ from segdistill.data.base import SegmentationDataset
 from segdistill.data.classes import ERROR, IGNORE, class_table
 from segdistill.data.pairing import choose, find_images, match
 from segdistill.data.pictures import IdMap
+from segdistill.data.places import Place
 from segdistill.data.splits import check_shares, drawn, groups_of, list_file, read_list
 from segdistill.util import ArgumentError, DatasetNotFoundError, shorten
 
@@ -23,7 +24,8 @@ class Folder(SegmentationDataset):
     """Images and masks of your own, as they lie.
 
     - Layout: folders ``images`` and ``masks`` in or around a folder a split, paired by file name; or one pair of
-      folders for all splits, with lists of names or shares. Also an export of CVAT, "Segmentation mask 1.1".
+      folders for all splits, with lists of names or shares. Either may be a pattern with a pair of folders a scene,
+      ``*/rgb`` and ``*/label``. Also an export of CVAT, "Segmentation mask 1.1".
     - Masks: one channel, 8 or 16 bits (grey or palette), whose values are ids; or RGB, translated by ``colors``.
     - Classes: ``classes`` or ``labels``, or the file ``classes.txt``, ``labels.txt`` or ``labelmap.txt`` in the root.
       255 is ignored unless it is named.
@@ -37,7 +39,8 @@ class Folder(SegmentationDataset):
         ignore: Ids that do not count: of listed classes, or further ones that masks hold.
         others: What becomes of ids without a class: ``"error"``, ``"ignore"``, or the class of ``labels`` that gets the
             listed names that it leaves out.
-        images: Folder of the images, from the root or absolute; ``{split}`` stands for the split.
+        images: Folder of the images, from the root or absolute; ``{split}`` stands for the split, ``*`` for a folder of
+            any name, a scene. Names of images are then ``drive1/0001`` for ``drive1/rgb/0001.png``.
         masks: Folder of the masks; found in the same way.
         image_ending: What names of images have after the part that image and mask share: ``_image`` or ``_image.png``.
         mask_ending: What names of masks have after it: ``_mask``. Default: found, where one ending alone pairs all.
@@ -120,8 +123,8 @@ class Folder(SegmentationDataset):
 class _Place(NamedTuple):
     """Where a split is: folders of images and masks, and the list of names that picks from them."""
 
-    images: Path
-    masks: Path
+    images: Place
+    masks: Place
     list: Path | None = None
 
 
@@ -154,6 +157,6 @@ def _place(root: Path, split: str, images: str | None, masks: str | None, lists:
     )
 
 
-def _folders(root: Path, split: str, images: str, masks: str) -> tuple[Path, Path] | None:
-    one, other = (root / name.replace("{split}", split) for name in (images, masks))
-    return (one, other) if one.is_dir() and other.is_dir() else None
+def _folders(root: Path, split: str, images: str, masks: str) -> tuple[Place, Place] | None:
+    one, other = (Place.of(root, name.replace("{split}", split)) for name in (images, masks))
+    return (one, other) if one.folders() and other.folders() else None

@@ -8,6 +8,7 @@ from segdistill.data.base import SegmentationDataset
 from segdistill.data.layout import files
 from segdistill.data.pairing import Names, choose
 from segdistill.data.pictures import IMAGE_SUFFIXES
+from segdistill.data.places import Place
 from segdistill.data.splits import read_list
 from segdistill.labels import LabelTable
 from segdistill.util import DataError, DatasetNotFoundError, shorten
@@ -57,7 +58,7 @@ class Images(SegmentationDataset):
 
 
 def _listed(source: Path, folder: Path) -> list[Path]:
-    held = Names.of(folder)
+    held = Names.of(Place(folder))
     picked = choose(held, source.parent, read_list(source), source)
     missing = [name for name in picked if name not in held.paths]
     if missing:

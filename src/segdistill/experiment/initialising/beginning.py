@@ -12,6 +12,7 @@ from segdistill.experiment.initialising.measures import FEWEST, MOST, PASSES, me
 from segdistill.experiment.initialising.names import find_classes
 from segdistill.experiment.initialising.public import find_public
 from segdistill.experiment.initialising.sentences import (
+    beside,
     groups,
     images_in_words,
     rivals,
@@ -115,13 +116,19 @@ def _draft(tree: Tree) -> tuple[Layout, Draft, dict[str, str], list[str]]:
     images = [image for split in layout.samples.values() for image, _ in split]
     measures = measure(images, len(layout.samples[TRAIN]))
     if "shares" in options:
-        reasons["shares"] = "proposal: no split is said; images are drawn by name. Or write lists train.txt and val.txt"
+        drawn = "scenes" if "group" in options else "images"
+        reasons["shares"] = (
+            f"proposal: no split is said; {drawn} are drawn by name. Or write lists train.txt and val.txt"
+        )
+    if "group" in options:
+        reasons["group"] = "proposal: images of a scene are alike, so that all of them are in one split"
     train = [image for image, _ in layout.samples[TRAIN]]
     depth = find_depth(train, DATASETS[layout.dataset](tree.root, layout.splits[TRAIN], **options), workers())
     how = f"{PASSES} passes over {len(layout.samples[TRAIN])} training images, at least {FEWEST:,} and at most {MOST:,}"
     draft = Draft(
         f"segdistill init {tree.root}", layout.dataset, str(tree.root), split_keys(layout), options, reasons,
-        [*rivals(layout), *groups(layout, options)], unlabelled_and_scale(left, measures), measures, how, depth,
+        [*rivals(layout), *groups(tree.root, layout, options)], unlabelled_and_scale(left, measures), measures, how,
+        depth,
     )  # fmt: skip
     found = {
         "folder": f"{tree.root}: {layout.said} (data set `{layout.dataset}`)",
@@ -157,7 +164,8 @@ def _own(tree: Tree) -> tuple[Layout, dict[str, Any], dict[str, str], str, list[
         held = [f"{name} ({count} pictures)" for name, count in tree.pictures.items()]
         raise DatasetNotFoundError(
             f"`{tree.root}` must hold images and masks whose names pair; it holds "
-            f"{shorten(held, 6) or 'no pictures'}. Known layouts: {LAYOUTS}. docs/data.md has the options of others."
+            f"{shorten(held, 6) or 'no pictures'}.{beside(tree)} Known layouts: {LAYOUTS}. "
+            "docs/data.md has the options of others."
         )
     images = [image for split in layout.samples.values() for image, _ in split]
     named = find_classes(tree.root, images)

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from segdistill.data import Folder
 from segdistill.experiment.initialising.pairs import pairs_of, strangeness, ways
 from segdistill.experiment.initialising.rating import PLACEHOLDER, Fit, fit, rivals, unused
-from segdistill.experiment.initialising.tree import SPLIT, TEST, TRAIN, VAL, Roles, Tree
+from segdistill.experiment.initialising.tree import ANY, SPLIT, TEST, TRAIN, VAL, Roles, Tree
 from segdistill.util import DataError, SegdistillError
 
 Samples = dict[str, list[tuple[Path, Path | None]]]
@@ -46,11 +46,13 @@ def find_layout(tree: Tree) -> tuple[Layout | None, list[SegdistillError]]:
     refused: list[SegdistillError] = []
     fits: list[Fit] = []
     total = sum(tree.pictures.values())
-    for images, masks, roles in itertools.islice(pairs_of(tree.folders | tree.parents), _MOST):
+    for images, masks, roles in itertools.islice(pairs_of(tree), _MOST):
         if any(
             one.rank.sound and one.rank.foreign < strangeness(images, masks) and one.pairs > total / 4 for one in fits
         ):
             break  # names are worse from here on, and what was found is most of what there is
+        if any(one.covers(images, masks) for one in fits):
+            continue
         for options in ways(tree, images, masks, roles):
             one = fit(tree, options, roles, refused)
             if one is not None:
@@ -59,8 +61,9 @@ def find_layout(tree: Tree) -> tuple[Layout | None, list[SegdistillError]]:
                     break  # the options that follow say more
     if not fits:
         return None, refused
+    fits = [one for one in fits if not one.rank.photo] or fits
     most = max(one.pairs for one in fits)
-    best = min((one for one in fits if one.pairs >= most / 2), key=lambda one: one.rank)
+    best = min((one for one in fits if one.pairs > most / 2), key=lambda one: one.rank)
     further = unused(best, fits)
     layout = _finish(tree, best.options, best.roles)
     return layout._replace(also=rivals(best, fits, further), unused=further), refused
@@ -83,7 +86,8 @@ def _finish(tree: Tree, options: dict[str, Any], roles: Roles) -> Layout:
     if "mask_ending" in options:
         said += f", masks named *{options['mask_ending']}"
     if "shares" in options:
-        said += f", {100 * options['shares'][VAL]:g} % of them for val, drawn by name"
+        kept = "the scenes" if "group" in options else "them"
+        said += f", {100 * options['shares'][VAL]:g} % of {kept} for val, drawn by name"
     elif "lists" in options:
         said += f", splits by the lists {options['lists']}"
     for keys in (("lists",), ("image_ending",), ("mask_ending", "image_ending"), ("mask_ending",), ("images", "masks"),
@@ -114,14 +118,16 @@ def _splits(tree: Tree, options: dict[str, Any], roles: Roles) -> tuple[Roles, d
         if not one_list and (tree.root / cvat).is_file():
             one_list = {"lists": cvat}
     flat = {key: _of(value, roles.get(TRAIN, "")) for key, value in options.items()} | one_list
+    if ANY in flat["images"]:
+        flat["group"] = "{group}/*"
     for share, seed in _SHARES:
         drawn = {"shares": {VAL: share}} | ({"split_seed": seed} if seed else {})
         try:
-            for split in (TRAIN, VAL):
-                Folder(tree.root, split, **(flat | drawn | PLACEHOLDER))
+            train, val = (Folder(tree.root, split, **(flat | drawn | PLACEHOLDER)) for split in (TRAIN, VAL))
         except SegdistillError:
             continue
-        return {TRAIN: TRAIN, VAL: VAL}, flat | drawn
+        if len(val) <= min(1.5 * share, 0.5) * (len(train) + len(val)):  # scenes may be of any size
+            return {TRAIN: TRAIN, VAL: VAL}, flat | drawn
     raise DataError(tree.root, "holds too few images to keep some for validation", "Two images are the least.")
 
 
@@ -144,5 +150,6 @@ def _opens_alike(root: Path, splits: Roles, options: dict[str, Any], samples: Sa
 
 LAYOUTS: Final = (
     "train/images and train/masks (and val/...); images/train and masks/train; images and masks with lists train.txt "
-    "and val.txt, or without; an export of CVAT with labelmap.txt; CamVid, Cityscapes, VOC, ADE20K or COCO-Stuff"
+    "and val.txt, or without; images and masks in every scene; an export of CVAT with labelmap.txt; CamVid, "
+    "Cityscapes, VOC, ADE20K or COCO-Stuff"
 )

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from segdistill.data import Folder
 from segdistill.experiment.initialising.ids import distinct
 from segdistill.experiment.initialising.pairs import strangeness
-from segdistill.experiment.initialising.tree import SPLIT, TRAIN, Roles, Tree
+from segdistill.experiment.initialising.tree import ANY, SPLIT, TRAIN, Roles, Tree, covers
 from segdistill.experiment.initialising.writing import scalar
 from segdistill.util import DataError, SegdistillError
 
@@ -17,9 +17,9 @@ _FEW: Final = 64  # values of a mask; more are a photograph's
 class Rank(NamedTuple):
     """What makes a pair worse than another, the weightiest first."""
 
+    photo: bool
     missing: bool
     colors: bool
-    photo: bool
     foreign: int
     unsplit: bool
     values: int
@@ -45,6 +45,15 @@ class Fit(NamedTuple):
     options: dict[str, Any]
     roles: Roles
     pairs: float
+
+    def covers(self, *folders: str) -> bool:
+        """Whether it is a pair of every scene, and these folders are of its scenes."""
+        pair = (self.options["images"], self.options["masks"])
+        return (
+            ANY in pair[0]
+            and not self.rank.photo
+            and all(any(covers(pattern, folder) for pattern in pair) for folder in folders)
+        )
 
     def way_to(self, other: "Fit") -> str:
         """What would have to be said to take the masks of another."""
@@ -102,15 +111,17 @@ def fit(tree: Tree, options: dict[str, Any], roles: Roles, refused: list[Segdist
         return None
     values = max(count for count, _ in known)
     missing, colored = len(pairs) < 0.99 * len(samples), any(colors for _, colors in known)
-    rank = Rank(missing, colored, values > _FEW, foreign, not roles, values, picked[0][1])
+    photo = values > _FEW or len(known) < len(picked)
+    rank = Rank(photo, missing, colored, foreign, not roles, values, picked[0][1])
     held = {word: _held(tree, options["images"].replace(SPLIT, word)) for word in roles.values()}
     share = sum(held.values()) / held[split] if held.get(split) else 1
     return Fit(rank, options, roles, len(pairs) * share)
 
 
-def _held(tree: Tree, folder: str) -> int:
-    """Pictures in a folder and below."""
-    return sum(count for name, count in tree.pictures.items() if Path(name).is_relative_to(folder))
+def _held(tree: Tree, pattern: str) -> int:
+    """Pictures in the folders of a pattern and below."""
+    depth = len(Path(pattern).parts)
+    return sum(count for name, count in tree.pictures.items() if covers(pattern, Path(*Path(name).parts[:depth])))
 
 
 def _around(pattern: str) -> Path:

@@ -1,13 +1,24 @@
 """What was found, in words and as proposals."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
+from segdistill.data import Folder
 from segdistill.experiment.initialising.layouts import Layout
 from segdistill.experiment.initialising.measures import Measures
-from segdistill.experiment.initialising.tree import TEST, TRAIN, VAL
+from segdistill.experiment.initialising.tree import TEST, TRAIN, VAL, Tree
 from segdistill.experiment.initialising.unlabelled import Unlabelled
 from segdistill.experiment.initialising.writing import scalar
-from segdistill.util import shorten
+from segdistill.util import SegdistillError, shorten
+
+_REMEDIES: Final = (
+    ((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"), "unpack them"),
+    ((".gif", ".npy", ".npz", ".mat"), "if they are masks, save them as PNG"),
+    (
+        (".json", ".xml", ".parquet", ".arrow"),
+        "if they are the export of a label tool, `segdistill import FOLDER --out NEW` draws masks from them",
+    ),
+)
 
 
 def split_keys(layout: Layout) -> dict[str, str | None]:
@@ -25,13 +36,31 @@ def rivals(layout: Layout) -> list[tuple[str, str]]:
     return [(line, "these masks would fit the images as well") for line in layout.also[:3]]
 
 
-def groups(layout: Layout, options: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names that begin alike may be frames of one drive or patient, which belong in one split."""
+def groups(root: Path, layout: Layout, options: dict[str, Any]) -> list[tuple[str, str]]:
+    """Images of one folder, or whose names begin alike, may be of one drive or patient, which belong in one split."""
+    if "shares" not in options or "group" in options:
+        return []
+    try:
+        whole = options | {"group": "{group}/*", "shares": {"none": 1e-9}}
+        folders = Folder(root, TRAIN, **whole).groups
+    except SegdistillError:
+        folders = ()  # not all images lie in folders
+    if len(folders) > 3:
+        return [('group: "{group}/*"', f"keeps images of one folder in one split ({len(folders)} folders)")]
     names = [image.stem for split in layout.samples.values() for image, _ in split]
     starts = {name.split("_")[0] for name in names}
-    if "shares" not in options or not all("_" in name for name in names) or not 3 < len(starts) <= len(names) / 3:
+    if not all("_" in name for name in names) or not 3 < len(starts) <= len(names) / 3:
         return []
     return [('group: "{group}_*"', f"keeps images that begin alike in one split ({len(starts)} beginnings)")]
+
+
+def beside(tree: Tree) -> str:
+    """What to do with the files that are no pictures, where there are no masks; empty if nothing is known."""
+    said = ""
+    for suffixes, remedy in _REMEDIES:
+        if held := [f"{tree.suffixes[suffix]:,} {suffix}" for suffix in suffixes if tree.suffixes[suffix]]:
+            said += f" There are other files ({shorten(held)}): {remedy}."
+    return said
 
 
 def unlabelled_and_scale(left: Unlabelled, measures: Measures) -> list[tuple[str, str]]:

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from segdistill.data import files
+from segdistill.data import Place, files
 from segdistill.experiment.initialising.ids import distinct
 from segdistill.experiment.initialising.layouts import Layout
-from segdistill.experiment.initialising.tree import Tree
+from segdistill.experiment.initialising.tree import SPLIT, Tree
 
 _NO_IMAGES: Final = re.compile(r"mask|label(?!led)|annot|visual|overlay|colou?r|preview|instance|segment|depth", re.I)
 
@@ -33,15 +33,21 @@ def find_unlabelled(tree: Tree, layout: Layout) -> Unlabelled:
     samples = [sample for split in layout.samples.values() for sample in split]
     images, masks = {image for image, _ in samples}, {mask for _, mask in samples if mask is not None}
     used = {path.parent for path in images | masks | {*layout.leftover}}
+    unused = {
+        folder
+        for pair in layout.unused
+        for word in layout.splits.values()
+        for folder in Place.of(tree.root, pair.replace(SPLIT, word)).folders().values()
+    }
     folders: dict[Path, int] = {}
     for name, count in tree.pictures.items():
         folder = tree.root / name
-        other = _NO_IMAGES.search(name) or any(folder.is_relative_to(tree.root / pair) for pair in layout.unused)
+        other = _NO_IMAGES.search(name) or not unused.isdisjoint((folder, *folder.parents))
         if folder not in used and not other and _photographs(folder):
             folders[folder] = count
     taken = images | masks | {*layout.leftover}
     places = {image.parent for image in images} - {mask.parent for mask in masks}
-    free = {path.stem for place in places for path in files(place) if path not in taken}
+    free = {path.stem for place in places if place.is_dir() for path in files(place) if path not in taken}
     lists: dict[Path, int] = {}
     for text in [*tree.texts, *_further(tree, layout)]:
         named = {Path(line).stem for line in _lines(tree.root / text)}
