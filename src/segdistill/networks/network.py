@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from segdistill.labels import LabelTable
 from segdistill.networks.feeding import Feed, cut_logits, cut_map
-from segdistill.networks.layouts import Layout, as_map, find_layout, patch_of, pick, prefix_of, split_tap
+from segdistill.networks.layouts import Layout, Tap, as_map, find_layout, pick, split_tap, words_of
 from segdistill.networks.reading import LogitsOf, Recorder, read_output
 from segdistill.types import AS_IT_IS, Preprocessing, SegOutput
 from segdistill.util import ArgumentError, NetworkError, nearest
@@ -36,9 +36,8 @@ class Network(nn.Module):
         module: Any module that takes images (B, 3, H, W).
         features: What to read beside the logits, by the name that terms use: ``{"deep": "backbone.layer4"}``, or a
             list where name and layer are the same. A value is a feature of the `SegOutput` that the module returns,
-            or the dotted name of one of its layers; of a layer that gives several maps, ``encoder[-1]``;
-            what a layer is given, ``classifier[input]``. Default: all
-            features of its `SegOutput`, if it returns one.
+            or the dotted name of one of its layers; of a layer that gives several maps, ``encoder[-1]``; what a layer
+            is given, ``classifier[input]``. Default: all features of its `SegOutput`, if it returns one.
         logits: From what the module returns to class scores. Default: found, see `find_logits`.
         preprocessing: How it is fed. Default: images are ready as they are given.
         labels: Its classes, where they are known.
@@ -93,7 +92,7 @@ class Network(nn.Module):
         ):
             self._try()
         self.taps: dict[str, str] = {name: name for name in self.given}
-        self.hooked: dict[str, str] = {}
+        self.hooked: dict[str, Tap] = {}
         self.layouts: dict[str, Layout] = {}
         self._recorders: dict[str, Recorder] = {}
         self._tap(features)
@@ -131,7 +130,7 @@ class Network(nn.Module):
                 feature = self._recorders[name].take()
                 if feature is None:
                     raise NetworkError(f"layer {source!r} of the {self.role} did not run, so it has no feature.")
-                features[name] = self._laid_out(name, source, feature, fed)
+                features[name] = self._laid_out(name, feature, fed)
             else:
                 features[name] = output.features[source]
         if fed.shape == image.shape or self.preprocessing.size is not None:
@@ -145,14 +144,12 @@ class Network(nn.Module):
             None if certainty is None else cut_logits(certainty[:, None], padded, size)[:, 0],
         )
 
-    def _laid_out(self, name: str, source: str, output: Any, fed: Tensor) -> Tensor:
+    def _laid_out(self, name: str, output: Any, fed: Tensor) -> Tensor:
         """The output of a layer as a map; how it is laid out is found at the first call, which is the trial run."""
-        origin, size = f"layer {source!r} of the {self.role}", fed.shape[-2:]
-        layer, indices, _ = split_tap(source)
-        output = pick(output, indices, origin)
+        tap, origin, size = self.hooked[name], f"layer {self.taps[name]!r} of the {self.role}", fed.shape[-2:]
+        output = pick(output, tap.indices, origin)
         if name not in self.layouts:
-            said = prefix_of(self.module, layer), patch_of(self.module, layer)
-            self.layouts[name] = find_layout(output, len(fed), size, origin, *said)
+            self.layouts[name] = find_layout(output, len(fed), size, origin, *words_of(self.module, tap.layer))
         return as_map(output, self.layouts[name], size, origin)
 
     def segment(self, image: Tensor) -> Tensor:
@@ -189,7 +186,7 @@ class Network(nn.Module):
                     f"`features[{name!r}]` must name a feature or a layer of the {self.role}; got {source!r}. "
                     f"{nearest(source, [*self.given, *filter(None, layers)])}"
                 )
-        self.hooked = {name: source for name, source in self.taps.items() if source not in self.given}
+        self.hooked = {name: split_tap(source) for name, source in self.taps.items() if source not in self.given}
         self._recorders = {name: Recorder() for name in self.hooked}
         self.channels = {name: self.given[source] for name, source in self.taps.items() if source in self.given}
         if self.hooked and (output := self.trial(self)) is not None:
@@ -241,11 +238,10 @@ class Network(nn.Module):
     @torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call, untyped-decorator]
     def _run_hooked(self, image: Tensor) -> Any:
         with ExitStack() as hooks:
-            for name, source in self.hooked.items():
-                tap, recorder = split_tap(source), self._recorders[name]
+            for name, tap in self.hooked.items():
                 layer = self.module.get_submodule(tap.layer)
                 register = layer.register_forward_pre_hook if tap.of_input else layer.register_forward_hook
-                hooks.callback(register(recorder).remove)
+                hooks.callback(register(self._recorders[name]).remove)
             return self.module(image)
 
 
