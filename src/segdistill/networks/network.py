@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from segdistill.labels import LabelTable
 from segdistill.networks.feeding import Feed, cut_logits, cut_map
 from segdistill.networks.layouts import Layout, Tap, as_map, find_layout, pick, split_tap, words_of
+from segdistill.networks.modes import evaluating
 from segdistill.networks.reading import LogitsOf, Recorder, read_output
 from segdistill.types import AS_IT_IS, Preprocessing, SegOutput
 from segdistill.util import ArgumentError, NetworkError, nearest
@@ -205,26 +206,19 @@ class Network(nn.Module):
 
         That is no error: what is not known yet is checked at the first step.
         """
-        modes = {module: module.training for module in self.module.modules()}
-        sizes = [self.preprocessing.size] if self.preprocessing.size is not None else list(_PROBES)
-        try:
-            self.module.eval()
-            for size in sizes:
-                try:
-                    # code that is compiled now would know no hooks
-                    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-                        output: SegOutput = run(self._noise(size))
-                except NetworkError:
-                    raise
-                except Exception as error:  # a foreign network may raise anything
-                    logger.info("the %s does not take a %dx%d probe image (%s)", self.role, *size, error)
-                    continue
-                self._refuse_no_map(output)
-                return output
-            return None
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
+        for size in _PROBES if self.preprocessing.size is None else (self.preprocessing.size,):
+            try:
+                # code that is compiled now would know no hooks
+                with evaluating(self.module), torch.no_grad(), torch.compiler.set_stance("force_eager"):
+                    output: SegOutput = run(self._noise(size))
+            except NetworkError:
+                raise
+            except Exception as error:  # a foreign network may raise anything
+                logger.info("the %s does not take a %dx%d probe image (%s)", self.role, *size, error)
+                continue
+            self._refuse_no_map(output)
+            return output
+        return None
 
     def _refuse_no_map(self, output: SegOutput) -> None:
         for name, feature in output.features.items():
