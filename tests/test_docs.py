@@ -1,27 +1,23 @@
 import re
-import sys
 from collections import OrderedDict
-from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from pydantic import BaseModel
 from safetensors.torch import load_file
-from tests.conftest import UNASKED
 from tests.data.fakes import make_camvid, write_image
+from tests.pages import ROOT, SAMPLE, rows, samples
 from torch import nn
 
 import segdistill
 from segdistill.recipe.load import load_recipe, recipe_names
 from segdistill.recipe.schema import Recipe, TermConfig
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECIPES = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FOREIGN = ("transformers", "segmentation_models_pytorch")
-SAMPLE = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture(autouse=True)
@@ -30,18 +26,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def samples(text, language):
-    """Code of every fenced block of a language, without the indent of a list around it."""
-    found = [code for name, code in SAMPLE.findall(text) if name == language]
-    return [re.sub(rf"^{re.match(' *', code).group()}", "", code, flags=re.MULTILINE) for code in found]
-
-
-def rows(text):
-    """Cells of every table line."""
-    lines = [line for line in text.splitlines() if line.startswith("|") and not line.startswith("|---")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -125,28 +109,6 @@ def test_the_python_page_runs(tmp_path, monkeypatch):
                                                "prepare", "init", "import_data")}  # fmt: skip
 
 
-def test_the_page_on_networks_of_ones_own_runs(tmp_path, monkeypatch):
-    from segdistill.cli.app import app
-
-    page = (ROOT / "docs/sources/own.md").read_text(encoding="utf-8")
-    tiny = ["data.options={num_images: 2, num_train: 2, size: [32, 48]}", "data.crop_size=[32,48]", "data.batch_size=2",
-            "train.iterations=2", "train.device=cpu", "train.gallery=1", "terms={}", "terms.kd.weight=1",
-            UNASKED]  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    write_image(tmp_path / "photos/a.png")
-    Path("nets.py").write_text(samples(page, "python")[0], encoding="utf-8")
-    try:
-        for line in samples(page, "bash")[0].splitlines():
-            verb, *words = line.split()[1:]
-            more = tiny if "demo" in words else []
-            app([verb, *words[:1], *more, *words[1:]], standalone_mode=False)
-    finally:
-        sys.modules.pop("nets", None)
-    assert (tmp_path / "runs/compare/demo/report.html").is_file()
-    assert (tmp_path / "predictions").is_dir()
-
-
 def test_the_python_of_the_page_on_prediction_runs(tmp_path, save_network, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("photos/a.jpg", "photos/deep/b.png", "more/c.png"):
@@ -184,35 +146,6 @@ def test_the_page_on_teachers_runs_and_its_recipes_are_valid():
         recipe = Recipe(**settings, name="r", data={"dataset": "streets", "crop_size": [64, 64]},
                         model={"name": "pspnet_resnet18"}, train={"iterations": 1})  # fmt: skip
         assert recipe.taught_by
-
-
-def test_the_python_of_the_page_on_openmmlab_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    trained = segdistill.create_network("pspnet_resnet50", source="openmmlab", num_classes=2, options={"channels": 16})
-    meta = {"CLASSES": ("road", "car"), "PALETTE": [[128, 64, 128], [0, 0, 142]]}
-    torch.save({"meta": meta, "state_dict": trained.module.state_dict()}, "FILE.pth")
-    page = (ROOT / "docs/sources/openmmlab.md").read_text(encoding="utf-8")
-    (code,) = samples(page, "python")
-    scope = {"loader": [(torch.rand(2, 3, 64, 64), torch.randint(0, 2, (2, 64, 64)))]}
-    exec(code, scope)
-    assert scope["network"].labels.names == ("road", "car")
-    assert scope["small"].num_classes == 2
-    (teacher,) = samples(page, "yaml")
-    Recipe(**yaml.safe_load(teacher), name="r", data={"dataset": "streets", "crop_size": [64, 64]},
-           model={"name": "pspnet_resnet18"}, terms={"kd": {}}, train={"iterations": 1})  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "page", [ROOT / f"docs/sources/{name}.md" for name in ("smp", "torchvision")], ids=lambda page: page.stem
-)
-def test_the_python_of_the_pages_on_sources_runs(page):
-    scope = {}
-    for block in samples(page.read_text(encoding="utf-8"), "python"):
-        exec(block, scope)
-    distiller = segdistill.Distiller(scope["student"], [segdistill.Term(segdistill.KDLoss(), name="kd")])
-    images = torch.rand(2, 3, 64, 64)
-    labels = torch.randint(0, 9, (2, 64, 64))
-    assert torch.isfinite(distiller(images, labels, segdistill.Teacher(scope["teacher"])(images)).loss)
 
 
 def test_every_option_of_predict_is_documented():
@@ -322,10 +255,3 @@ def test_citation_is_of_this_version():
     assert citation["version"] == segdistill.__version__
     assert "https://arxiv.org/abs/2312.04168" in [reference["url"] for reference in citation["references"]]
     assert f"## [{segdistill.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-
-
-def test_the_python_of_the_page_on_transformers_runs():
-    (code,) = samples((ROOT / "docs/sources/huggingface.md").read_text(encoding="utf-8"), "python")
-    scope = {}
-    exec(code, scope)
-    assert scope["output"].logits.shape == (2, 11, 16, 16)

@@ -7,6 +7,7 @@ from segdistill.data.base import SegmentationDataset
 from segdistill.data.cache.read import Prepared, Source
 from segdistill.data.cache.write import prepare
 from segdistill.data.classes import CLASS_FILES, Listing, listing
+from segdistill.data.deep import as_pixels, to_unit
 from segdistill.data.fingerprints import MAX_BITS, Twins, same_pictures
 from segdistill.data.importing.verb import Imported, import_data
 from segdistill.data.layout import files
@@ -77,6 +78,7 @@ __all__ = [
     "TrainLoader",
     "TrainTransform",
     "Twins",
+    "as_pixels",
     "channel_statistics",
     "channels_of",
     "contact_sheet",
@@ -98,6 +100,7 @@ __all__ = [
     "size_of",
     "spread",
     "tiff_tags",
+    "to_unit",
     "together",
     "train_loader",
     "train_transform",

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from segdistill.data.limits import refuse_large
 from segdistill.util import DataError, UnavailableError
 
 Samples: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+
+_LARGEST: Final = 65535  # that a sample of 16 bits can be
 
 _UPRIGHT: Final = {  # by the TIFF tag 274: mirrored along a width, turned by quarters
     2: (True, 0),
@@ -70,6 +74,22 @@ def deep_samples(path: Path, content: bytes, max_pixels: int | None) -> Samples:
         )
     shaped: Samples = values[..., None] if values.ndim == 2 else values
     return shaped
+
+
+def as_pixels(samples: NDArray[Any]) -> Tensor:
+    """Stored samples as pixels of the same shape: bytes as they are, numbers of 16 bits as float32 from 0 to 1."""
+    return torch.from_numpy(samples if samples.dtype == np.uint8 else samples.astype(np.float32) / _LARGEST)
+
+
+def to_unit(image: Tensor) -> Tensor:
+    """Pixels as floats from 0 to 1, of bytes or of that already."""
+    return image.float() / 255 if image.dtype == torch.uint8 else image
+
+
+def as_samples(pixels: Tensor) -> Samples:
+    """What `as_pixels` made pixels of, to the bit."""
+    values = pixels.numpy()
+    return values if values.dtype == np.uint8 else (values * _LARGEST).round().astype(np.uint16)
 
 
 def _of_tiff(path: Path, file: Any, max_pixels: int | None) -> NDArray[Any]:

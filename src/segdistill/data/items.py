@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset, Sampler, default_collate
 
 from segdistill.data.base import SegmentationDataset
+from segdistill.data.deep import to_unit
 from segdistill.data.transforms import TrainTransform, resize, resize_image
 from segdistill.types import Batch
 from segdistill.util import DataError, seed_of
@@ -87,13 +87,9 @@ def collate(items: list[Item]) -> Item:
     """Stack the samples, if none is lacking; all their faults."""
     batches = [item.batch for item in items if item.batch is not None]
     if len({batch.image.dtype for batch in batches}) > 1:  # files of 8 bits among deep ones
-        batches = [batch._replace(image=_unit(batch.image)) for batch in batches]
+        batches = [batch._replace(image=to_unit(batch.image)) for batch in batches]
     faults = [fault for item in items for fault in item.faults]
     return Item(default_collate(batches) if len(batches) == len(items) else None, faults)
-
-
-def _unit(image: Tensor) -> Tensor:
-    return image.float() / 255 if image.dtype == torch.uint8 else image
 
 
 def prepare_worker(worker: int) -> None:

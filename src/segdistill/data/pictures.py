@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision import tv_tensors
 
-from segdistill.data.deep import deep_samples
+from segdistill.data.deep import as_pixels, deep_samples
 from segdistill.data.headers import depth_of, format_of, tiff_size
 from segdistill.data.limits import refuse_large
 from segdistill.labels import LARGEST_ID
@@ -70,8 +69,7 @@ def read_image(path: Path | str, max_pixels: int | None = None, *, channels: int
         samples = np.array(picture)
         samples = samples[..., None] if samples.ndim == 2 else samples
         alpha = "A" in picture.getbands()
-    samples = _with_channels(path, samples, channels, alpha)
-    pixels = torch.from_numpy(samples if samples.dtype == np.uint8 else samples.astype(np.float32) / 65535)
+    pixels = as_pixels(_with_channels(path, samples, channels, alpha))
     return tv_tensors.Image(pixels.permute(2, 0, 1))
 
 

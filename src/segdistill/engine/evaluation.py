@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segdistill.data import to_unit
 from segdistill.metrics import Scores, confusion_matrix, scores
 from segdistill.networks import resize_logits
 from segdistill.types import Batch
@@ -60,7 +61,7 @@ def to_device(batch: Batch, device: torch.device, memory_format: torch.memory_fo
 def as_unit(image: Tensor, device: torch.device, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
     """Images (B, 3, H, W) on a device as float in [0, 1]; bytes are moved while they are small."""
     image = image.to(device, non_blocking=True).to(memory_format=memory_format)
-    return image.float() / 255 if image.dtype == torch.uint8 else image
+    return to_unit(image)
 
 
 @torch.no_grad()

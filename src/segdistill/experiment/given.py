@@ -8,7 +8,17 @@ from torch import nn
 
 from segdistill.engine import eager
 from segdistill.labels import LabelTable
-from segdistill.networks import ALONE, Network, Teacher, Teachers, as_network, is_place, named_teachers, own_network
+from segdistill.networks import (
+    ALONE,
+    Network,
+    Teacher,
+    Teachers,
+    as_network,
+    evaluating,
+    is_place,
+    named_teachers,
+    own_network,
+)
 from segdistill.recipe import Recipe, load_recipe
 from segdistill.util import ArgumentError, RecipeError, SegdistillError, as_texts
 
@@ -118,10 +128,8 @@ def refuse_crop(key: str, network: Network, crop_size: tuple[int, int]) -> None:
         RecipeError: If it fails.
     """
     image = torch.zeros(1, len(network.preprocessing.mean), *crop_size, device=network.feed.mean.device)
-    modes = {module: module.training for module in network.modules()}
     try:
-        network.eval()
-        with eager(), torch.no_grad():
+        with evaluating(network), eager(), torch.no_grad():
             network(image)
     except (SegdistillError, torch.OutOfMemoryError):
         raise
@@ -131,6 +139,3 @@ def refuse_crop(key: str, network: Network, crop_size: tuple[int, int]) -> None:
             f"{type(error).__name__}: {str(error).rstrip('.')}. Choose another crop_size, or say which sizes it takes: "
             "`size` or `multiple` of its Preprocessing, in sd.Network(module, preprocessing=...)."
         ) from error
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

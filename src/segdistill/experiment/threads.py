@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segdistill.experiment.session import Built
+from segdistill.networks import evaluating
 from segdistill.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -65,16 +66,12 @@ def work_per_layer(recipe: Recipe, built: Built) -> float:
     """
     networks = [built.distiller.network, *built.teachers.values()]
     image = torch.zeros(1, recipe.data.channels, *recipe.data.crop_size)
-    modes = {module: module.training for module in built.distiller.modules()}
-    built.distiller.eval()
     flops = 0.0
-    with torch.random.fork_rng(devices=[]), torch.compiler.set_stance("force_eager"):
+    with evaluating(built.distiller), torch.random.fork_rng(devices=[]), torch.compiler.set_stance("force_eager"):
         for number, network in enumerate(networks):
             with FlopCounterMode(display=False) as counter:
                 network(image)
             flops += (1 if number else 3) * counter.get_total_flops()
-    for module, mode in modes.items():
-        module.training = mode
     layers = sum(isinstance(layer, _LAYERS) for network in networks for layer in network.modules())
     images = recipe.data.batch_size // recipe.train.accumulate
     return images * flops / max(1, layers)

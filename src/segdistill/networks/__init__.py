@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from segdistill.networks.feeding import resize_logits
     from segdistill.networks.files import read_network, save_network
     from segdistill.networks.layers import DEFAULTS, Layer, Layers, find_layers, named_layers, with_defaults
+    from segdistill.networks.modes import evaluating
     from segdistill.networks.network import Network
     from segdistill.networks.own import is_place, own_network
     from segdistill.networks.reading import LogitsOf, find_logits
@@ -38,6 +39,7 @@ __getattr__ = lazy(
         "as_network": "segdistill.networks.wrapping",
         "classes_of_mean": "segdistill.networks.teachers",
         "create_network": "segdistill.networks.sources",
+        "evaluating": "segdistill.networks.modes",
         "find_layers": "segdistill.networks.layers",
         "find_logits": "segdistill.networks.reading",
         "is_place": "segdistill.networks.own",
@@ -72,6 +74,7 @@ __all__ = [
     "as_network",
     "classes_of_mean",
     "create_network",
+    "evaluating",
     "find_layers",
     "find_logits",
     "is_place",

@@ -1,6 +1,7 @@
 """What the adapters share: options checked by name, preprocessing as an option, a library that may be missing."""
 
 import importlib
+import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from types import ModuleType
@@ -27,6 +28,30 @@ def check_options(options: Mapping[str, Any], known: Collection[str], owner: str
     for key in options:
         if key not in known:
             raise ArgumentError(f"`options.{key}` is not an option of {owner}. {nearest(key, known)}")
+
+
+def check_num_classes(num_classes: int | None) -> int:
+    """Refuse what is no number of classes.
+
+    Raises:
+        ArgumentError: If it is no positive integer.
+    """
+    if not isinstance(num_classes, int) or num_classes < 1:
+        raise ArgumentError(f"`num_classes` must be a positive integer; got {num_classes!r}.")
+    return num_classes
+
+
+def as_json(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as they come back from the JSON of a spec, a copy of their own.
+
+    Raises:
+        ArgumentError: If they hold what JSON cannot; it names them by ``name``.
+    """
+    try:
+        copy: dict[str, Any] = json.loads(json.dumps(dict(options)))
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"`{name}` must hold what JSON can; got {options!r}.") from error
+    return copy
 
 
 def split_feeding(

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segdistill.networks.tensors import PICKLES, read_tensors
+from segdistill.networks.network import Network
+from segdistill.networks.tensors import PICKLES, fill, read_tensors
 from segdistill.util import ArgumentError, MissingFileError
 
 _WRAPPERS: Final = ("state_dict", "model_state_dict", "model")
@@ -59,6 +60,16 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     ):
         raise ArgumentError(f"`path` must be a checkpoint with a state dict; {file} holds something else.")
     return {key.removeprefix("module."): value for key, value in content.items()}, beside
+
+
+def load_weights(network: Network, path: str | Path) -> None:
+    """Fill a network with the tensors of a file: of `save_network`, or a state dict as safetensors or ``.pth``.
+
+    Raises:
+        MissingFileError, WeightsError: If there is no such file, or its tensors are not exactly those of the network.
+        ArgumentError: If a ``.pth`` holds anything but tensors.
+    """
+    fill(network.module, read_state(path), f"{path} must hold the tensors of {network!r}")
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
 from segdistill.labels import LabelTable
-from segdistill.networks.checkpoints import read_state
 from segdistill.networks.network import Network
 from segdistill.networks.own import own_network
 from segdistill.networks.sources import build_again
-from segdistill.networks.tensors import misfit, read_tensors
+from segdistill.networks.tensors import fill, read_tensors
 from segdistill.networks.wrapping import as_network
 from segdistill.util import ArgumentError, WeightsError, seal, write_atomic
 
@@ -90,25 +89,8 @@ def read_network(path: str | Path, module: nn.Module | str | None = None) -> tup
     if network.num_classes not in (None, labels.num_classes):
         raise WeightsError(f"{path} must name its {network.num_classes} classes; its table has {labels.num_classes}.")
     network.labels = labels
-    _fill(network, tensors, path)
+    fill(network.module, tensors, f"{path} must hold the tensors of {network!r}")
     return network.eval(), header
-
-
-def load_weights(network: Network, path: str | Path) -> None:
-    """Fill a network with the tensors of a file: of `save_network`, or a state dict as safetensors or ``.pth``.
-
-    Raises:
-        MissingFileError, WeightsError: If there is no such file, or its tensors are not exactly those of the network.
-        ArgumentError: If a ``.pth`` holds anything but tensors.
-    """
-    _fill(network, read_state(path), path)
-
-
-def _fill(network: Network, tensors: dict[str, Tensor], path: str | Path) -> None:
-    problem = misfit(tensors, network.module.state_dict())
-    if problem:
-        raise WeightsError(f"{path} must hold the tensors of {network!r}: {problem}.")
-    network.module.load_state_dict(tensors)
 
 
 def _parse(path: str | Path, header: Mapping[str, str], entry: str) -> dict[str, Any] | None:

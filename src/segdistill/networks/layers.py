@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from segdistill.networks.layouts import as_map, find_layout, first_tensor, prefix_of, stride_of
+from segdistill.networks.layouts import as_map, find_layout, first_tensor, stride_of, words_of
 from segdistill.networks.network import Network
 from segdistill.networks.reading import read_output
 from segdistill.types import SegOutput
@@ -174,7 +174,7 @@ def _maps(module: nn.Module, outputs: Mapping[str, Any], image: Tensor) -> dict[
         if isinstance(output, (tuple, list)) and sum(isinstance(item, Tensor) for item in output) > 1:
             continue
         try:
-            layout = find_layout(output, len(image), size, name, prefix_of(module, name))
+            layout = find_layout(output, len(image), size, name, *words_of(module, name))
             feature = as_map(output, layout, size, name)
         except NetworkError:
             continue

@@ -60,9 +60,8 @@ def find_layout(
         if fits:
             return Layout((even or fits)[0][0])  # where both still fit, the order of torch
     if len(shape) == 3 and shape[0] == batch:
-        counts = _prefixes(shape[1], image, [patch] if patch else []) or _prefixes(
-            shape[1], image, range(1, image[0] + 1)
-        )
+        counts = _prefixes(shape[1], image, [patch] if patch else [])
+        counts = counts or _prefixes(shape[1], image, range(1, image[0] + 1))
         found = sorted({count for count in counts if prefix in (None, count)})
         if len(found) == 1:
             return Layout("tokens", found[0])
@@ -100,8 +99,7 @@ def as_map(output: Any, layout: Layout, image: Sequence[int], origin: str) -> Te
     if grid is None:
         raise NetworkError(
             f"{origin} must give a token a patch; it gives {tokens.shape[1]}, which tile no image of "
-            f"{image[0]}x{image[1]}. Give `multiple=`, the side of a "
-            "patch, to the network, and images are padded."
+            f"{image[0]}x{image[1]}. Give `multiple=`, the side of a patch, to the network, and images are padded."
         )
     return tokens.transpose(1, 2).reshape(len(tokens), -1, *grid)
 
@@ -185,6 +183,11 @@ def prefix_of(module: nn.Module, layer: str) -> int | None:
         if isinstance(registers, int):
             return registers + 1
     return None
+
+
+def words_of(module: nn.Module, layer: str) -> tuple[int | None, int | None]:
+    """What the network says of the tokens of a layer: `prefix_of` and `patch_of`, as `find_layout` takes them."""
+    return prefix_of(module, layer), patch_of(module, layer)
 
 
 def patch_of(module: nn.Module, layer: str) -> int | None:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from segdistill.labels import LabelTable
 from segdistill.networks.feeding import Feed, cut_logits, cut_map
-from segdistill.networks.layouts import Layout, as_map, find_layout, patch_of, pick, prefix_of, split_tap
+from segdistill.networks.layouts import Layout, as_map, find_layout, pick, split_tap, words_of
+from segdistill.networks.modes import evaluating
 from segdistill.networks.reading import LogitsOf, Recorder, has_logits, read_output
 from segdistill.types import AS_IT_IS, Preprocessing, SegOutput
 from segdistill.util import ArgumentError, NetworkError, nearest
@@ -36,9 +37,8 @@ class Network(nn.Module):
         module: Any module that takes images (B, 3, H, W).
         features: What to read beside the logits, by the name that terms use: ``{"deep": "backbone.layer4"}``, or a
             list where name and layer are the same. A value is a feature of the `SegOutput` that the module returns,
-            or the dotted name of one of its layers; of a layer that gives several maps, ``encoder[-1]``;
-            what a layer is given, ``classifier[input]``. Default: all
-            features of its `SegOutput`, if it returns one.
+            or the dotted name of one of its layers; of a layer that gives several maps, ``encoder[-1]``; what a layer
+            is given, ``classifier[input]``. Default: all features of its `SegOutput`, if it returns one.
         logits: From what the module returns to class scores. Default: found, see `find_logits`.
         preprocessing: How it is fed. Default: images are ready as they are given.
         labels: Its classes, where they are known.
@@ -86,7 +86,7 @@ class Network(nn.Module):
         self.feed = Feed(self.preprocessing).to(a_weight(module).device)
         self.given = dict(channels or {})  # features that the module itself names
         self.channels: dict[str, int] = {}
-        self.hooked: dict[str, str] = {}
+        self.hooked: dict[str, Tap] = {}
         self.num_classes = 2 if num_classes == 1 else num_classes  # a sigmoid's channel is read as two
         sources = features.values() if isinstance(features, Mapping) else features or ()
         layers = dict(module.named_modules())
@@ -132,7 +132,7 @@ class Network(nn.Module):
                 feature = self._recorders[name].take()
                 if feature is None:
                     raise NetworkError(f"layer {source!r} of the {self.role} did not run, so it has no feature.")
-                features[name] = self._laid_out(name, source, feature, fed)
+                features[name] = self._laid_out(name, feature, fed)
             else:
                 features[name] = output.features[source]
         if fed.shape == image.shape or self.preprocessing.size is not None:
@@ -154,14 +154,12 @@ class Network(nn.Module):
             return SegOutput(fed.new_empty(len(fed), 0, 1, 1))
         return read_output(raw, self.logits_of)
 
-    def _laid_out(self, name: str, source: str, output: Any, fed: Tensor) -> Tensor:
+    def _laid_out(self, name: str, output: Any, fed: Tensor) -> Tensor:
         """The output of a layer as a map; how it is laid out is found at the first call, which is the trial run."""
-        origin, size = f"layer {source!r} of the {self.role}", fed.shape[-2:]
-        layer, indices, _ = split_tap(source)
-        output = pick(output, indices, origin)
+        tap, origin, size = self.hooked[name], f"layer {self.taps[name]!r} of the {self.role}", fed.shape[-2:]
+        output = pick(output, tap.indices, origin)
         if name not in self.layouts:
-            said = prefix_of(self.module, layer), patch_of(self.module, layer)
-            self.layouts[name] = find_layout(output, len(fed), size, origin, *said)
+            self.layouts[name] = find_layout(output, len(fed), size, origin, *words_of(self.module, tap.layer))
         return as_map(output, self.layouts[name], size, origin)
 
     def segment(self, image: Tensor) -> Tensor:
@@ -198,7 +196,7 @@ class Network(nn.Module):
                     f"`features[{name!r}]` must name a feature or a layer of the {self.role}; got {source!r}. "
                     f"{nearest(source, [*self.given, *filter(None, layers)])}"
                 )
-        self.hooked = {name: source for name, source in self.taps.items() if source not in self.given}
+        self.hooked = {name: split_tap(source) for name, source in self.taps.items() if source not in self.given}
         self._recorders = {name: Recorder() for name in self.hooked}
         self.channels = {name: self.given[source] for name, source in self.taps.items() if source in self.given}
         if self.hooked and (output := self.trial(self)) is not None:
@@ -217,26 +215,19 @@ class Network(nn.Module):
 
         That is no error: what is not known yet is checked at the first step.
         """
-        modes = {module: module.training for module in self.module.modules()}
-        sizes = [self.preprocessing.size] if self.preprocessing.size is not None else list(_PROBES)
-        try:
-            self.module.eval()
-            for size in sizes:
-                try:
-                    # code that is compiled now would know no hooks
-                    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-                        output: SegOutput = run(self._noise(size))
-                except NetworkError:
-                    raise
-                except Exception as error:  # a foreign network may raise anything
-                    logger.info("the %s does not take a %dx%d probe image (%s)", self.role, *size, error)
-                    continue
-                self._refuse_no_map(output)
-                return output
-            return None
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
+        for size in _PROBES if self.preprocessing.size is None else (self.preprocessing.size,):
+            try:
+                # code that is compiled now would know no hooks
+                with evaluating(self.module), torch.no_grad(), torch.compiler.set_stance("force_eager"):
+                    output: SegOutput = run(self._noise(size))
+            except NetworkError:
+                raise
+            except Exception as error:  # a foreign network may raise anything
+                logger.info("the %s does not take a %dx%d probe image (%s)", self.role, *size, error)
+                continue
+            self._refuse_no_map(output)
+            return output
+        return None
 
     def _refuse_no_map(self, output: SegOutput) -> None:
         for name, feature in output.features.items():
@@ -250,11 +241,10 @@ class Network(nn.Module):
     @torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call, untyped-decorator]
     def _run_hooked(self, image: Tensor) -> Any:
         with ExitStack() as hooks:
-            for name, source in self.hooked.items():
-                tap, recorder = split_tap(source), self._recorders[name]
+            for name, tap in self.hooked.items():
                 layer = self.module.get_submodule(tap.layer)
                 register = layer.register_forward_pre_hook if tap.of_input else layer.register_forward_hook
-                hooks.callback(register(recorder).remove)
+                hooks.callback(register(self._recorders[name]).remove)
             return self.module(image)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from segdistill.util import MissingFileError, WeightsError, quote, unsealed
 
@@ -38,6 +38,22 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {key: content.get_tensor(key) for key in content.keys()}, content.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{file} must be a whole safetensors file, and is not ({error}).") from error
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], sentence: str) -> None:
+    """Fill a module with tensors that must be exactly its own.
+
+    Args:
+        module: Changed in place.
+        tensors: By name.
+        sentence: Says of what they must be, for the error: ``x.pth must hold the backbone``.
+
+    Raises:
+        WeightsError: If names or shapes differ; the first few are named.
+    """
+    if problem := misfit(tensors, module.state_dict()):
+        raise WeightsError(f"{sentence}: {problem}.")
+    module.load_state_dict(tensors)
 
 
 def misfit(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:

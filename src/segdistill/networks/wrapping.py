@@ -1,13 +1,13 @@
 """Any model as a `Network`: a plain module gets one around it, which finds out what images it takes."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final
 
 import torch
 from torch import nn
 
+from segdistill.networks.modes import evaluating
 from segdistill.networks.network import Features, Network, a_weight
 from segdistill.networks.reading import LogitsOf
 from segdistill.types import AS_IT_IS, Preprocessing
@@ -70,7 +70,7 @@ def _sized(module: nn.Module, preprocessing: Preprocessing, role: str) -> Prepro
 
     A module that takes no trial image at all is left: what it is given first says why.
     """
-    with _evaluating(module):
+    with evaluating(module):
         channels = len(preprocessing.mean)
         if _takes(module, channels, _ANY):
             return preprocessing
@@ -107,14 +107,3 @@ def _takes(module: nn.Module, channels: int, size: tuple[int, int]) -> bool:
         logger.info("An image of %dx%d is refused: %s", *size, error)
         return False
     return True
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode

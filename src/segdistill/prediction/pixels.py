@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from segdistill.data import read_image
+from segdistill.data import as_pixels, read_image
 from segdistill.util import ImageError
 
 ImageLike = str | Path | Image.Image | np.ndarray[Any, Any] | Tensor
@@ -36,9 +36,7 @@ def pixels_of(image: ImageLike, max_pixels: int | None = None, *, channels: int 
             )
         image = np.asarray(image.convert("RGB"))
     if isinstance(image, np.ndarray):
-        if image.dtype == np.uint16:
-            image = image.astype(np.float32) / 65535
-        pixels = torch.from_numpy(image.copy())
+        pixels = as_pixels(image) if image.dtype == np.uint16 else torch.from_numpy(image.copy())
         pixels = pixels.permute(2, 0, 1) if pixels.dim() == 3 else pixels
     elif isinstance(image, Tensor):
         pixels = image

@@ -25,7 +25,7 @@ from segdistill.util.lock import lock
 from segdistill.util.names import nearest
 from segdistill.util.sealing import seal, unsealed
 from segdistill.util.seeds import seed_of
-from segdistill.util.words import quote, ranges, shorten
+from segdistill.util.words import first_line, quote, ranges, shorten
 
 __all__ = [
     "ArgumentError",
@@ -46,6 +46,7 @@ __all__ = [
     "as_path",
     "as_texts",
     "command",
+    "first_line",
     "lazy",
     "lock",
     "nearest",

@@ -1,4 +1,4 @@
-"""Lists as messages show them: the first few, and how many more."""
+"""Lists and errors as messages show them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -21,6 +21,15 @@ def quote(names: Iterable[object], limit: int = 8) -> str:
     '`road`, `sky` and 1 more'
     """
     return shorten((f"`{name}`" for name in names), limit)
+
+
+def first_line(error: Exception) -> str:
+    r"""An error of somebody else's code in one line, to stand in parentheses.
+
+    >>> first_line(ValueError("no such thing.\nAnd more"))
+    'ValueError: no such thing'
+    """
+    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(" .:")
 
 
 def ranges(numbers: Sequence[int]) -> str:

@@ -154,3 +154,12 @@ def test_weights_of_the_whole_network(suffix, tmp_path):
     assert torch.equal(network.module.segmentation_head[0].weight, theirs["segmentation_head.0.weight"])
     with pytest.raises(WeightsError, match="it lacks"):
         make("Unet", weights=tmp_path / f"whole.{suffix}")
+
+
+def test_imagenet_weights_of_an_encoder_serve_other_channels(tmp_path):
+    whole = timm.create_model("mobilenetv2_050")
+    save_file(whole.state_dict(), tmp_path / "w.safetensors")
+    options = {"encoder_name": "tu-mobilenetv2_050", "mean": [0.1] * 4, "std": [0.2] * 4}
+    network = create_network("FPN", source="smp", num_classes=2, pretrained=tmp_path / "w.safetensors", options=options)
+    expected = whole.conv_stem.weight.repeat(1, 2, 1, 1)[:, :4] * 3 / 4
+    assert torch.allclose(network.module.encoder.model.conv_stem.weight, expected)

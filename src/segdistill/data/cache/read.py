@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torchvision import tv_tensors
 
 from segdistill.data.base import SegmentationDataset
+from segdistill.data.deep import as_pixels
 from segdistill.util import ArgumentError, DataError
 
 INDEX: Final = "index.json"
@@ -78,8 +79,7 @@ class Prepared(SegmentationDataset):
         image, mask = _map(image_path, np.uint8, np.uint16), _map(mask_path, np.uint8)
         if image.ndim != 3 or image.shape[2] != self.channels or mask.shape != image.shape[:2] or not image.size:
             raise DataError(image_path, f"and its mask do not fit, with shapes {image.shape} and {mask.shape}", _AGAIN)
-        pixels = torch.from_numpy(image if image.dtype == np.uint8 else image.astype(np.float32) / 65535)
-        return tv_tensors.Image(pixels.permute(2, 0, 1)), tv_tensors.Mask(torch.from_numpy(mask))
+        return tv_tensors.Image(as_pixels(image).permute(2, 0, 1)), tv_tensors.Mask(torch.from_numpy(mask))
 
 
 def describe(source: Source) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from segdistill.data.base import SegmentationDataset
 from segdistill.data.cache.read import INDEX, Source, describe, read_index, stored, stored_files
+from segdistill.data.deep import as_samples
 from segdistill.data.headers import depth_of
 from segdistill.data.pictures import size_of
 from segdistill.data.scan import Fault
@@ -115,10 +116,8 @@ def _store(dataset: SegmentationDataset, index: int, folder: Path) -> Fault | No
         image, mask = dataset.load(index)
     except DataError as error:
         return Fault.of(error)
-    pixels = image.permute(1, 2, 0).numpy()
-    if pixels.dtype != np.uint8:  # as the file had it: 65535 times a number that was divided by it
-        pixels = (pixels * 65535).round().astype(np.uint16)
-    for path, values in zip(stored_files(folder, index), (pixels, mask.numpy()), strict=True):
+    stored_as = as_samples(image.permute(1, 2, 0)), mask.numpy()
+    for path, values in zip(stored_files(folder, index), stored_as, strict=True):
         content = io.BytesIO()
         np.lib.format.write_array(content, np.ascontiguousarray(values), allow_pickle=False)
         write_atomic(path, content.getvalue())

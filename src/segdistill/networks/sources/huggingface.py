@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from segdistill.labels import LabelTable
 from segdistill.networks.arguments import FEEDING, check_options, feeding_options, require, split_feeding
+from segdistill.networks.checkpoints import load_weights
 from segdistill.networks.mask_classification import queries_of
 from segdistill.networks.network import Network
 from segdistill.types import Preprocessing
@@ -163,8 +164,6 @@ def create(
         num_classes=count,
     )
     if weights is not None:
-        from segdistill.networks.files import load_weights
-
         load_weights(network, weights)
     trained = use_weights and num_classes is None
     return network.eval() if trained else network.train()

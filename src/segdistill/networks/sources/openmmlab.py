@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from segdistill.labels import LabelTable
 from segdistill.networks.arguments import FEEDING, check_options, feeding_options, split_feeding
-from segdistill.networks.checkpoints import read_checkpoint
+from segdistill.networks.checkpoints import load_weights, read_checkpoint
 from segdistill.networks.network import Network
-from segdistill.networks.tensors import misfit
+from segdistill.networks.tensors import fill, misfit
 from segdistill.util import ArgumentError, WeightsError, nearest
 
 # Width of the map that the classifier reads, as published.
@@ -71,8 +71,6 @@ def create(
         if pretrained:
             _load_backbone(network.module, pretrained)
         if weights is not None:
-            from segdistill.networks.files import load_weights
-
             load_weights(network, weights)
         return network
     state, beside = read_checkpoint(weights)
@@ -175,6 +173,4 @@ def _load_backbone(module: nn.Module, path: bool | str | Path) -> None:
     ours = backbone.state_dict()
     found = {key.removeprefix("backbone."): tensor for key, tensor in state.items()}
     used = {key: tensor for key, tensor in found.items() if key in ours}
-    if problem := misfit(used, ours):
-        raise WeightsError(f"`pretrained`: {path} must hold the backbone: {problem}.")
-    backbone.load_state_dict(used)
+    fill(backbone, used, f"`pretrained`: {path} must hold the backbone")

@@ -1,7 +1,6 @@
 """segmentation_models_pytorch: every architecture of the library on its own encoders and on timm's."""
 
 import inspect
-import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +9,19 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from segdistill.networks.arguments import FEEDING, check_options, feeding_options, require, split_feeding
+from segdistill.networks.arguments import (
+    FEEDING,
+    as_json,
+    check_num_classes,
+    check_options,
+    feeding_options,
+    require,
+    split_feeding,
+)
+from segdistill.networks.checkpoints import load_weights
 from segdistill.networks.network import Network
 from segdistill.types import Preprocessing, SegOutput
-from segdistill.util import ArgumentError, UnavailableError, nearest
+from segdistill.util import ArgumentError, UnavailableError, first_line, nearest
 
 _NOT_OPTIONS: Final = {
     "classes": "the number of classes comes from `num_classes`",
@@ -77,8 +85,7 @@ def create(
     known = _architectures(library)
     if name not in known:
         raise ArgumentError(f"`name` must be an architecture of smp; got {name!r}. {nearest(name, known)}")
-    if not isinstance(num_classes, int) or num_classes < 1:
-        raise ArgumentError(f"`num_classes` must be a positive integer; got {num_classes!r}.")
+    num_classes = check_num_classes(num_classes)
     _check(name, known, options)
     arguments: dict[str, Any] = dict(options)
     encoder = arguments.setdefault("encoder_name", known[name]["encoder_name"].default)
@@ -86,10 +93,7 @@ def create(
     fed, arguments = split_feeding(arguments, _published(library, encoder, fetch=pretrained is True))
     if name == "DPT":  # a vision transformer is else bound to the size that it was trained on
         arguments.setdefault("encoder", {"dynamic_img_size": True})
-    try:
-        arguments = json.loads(json.dumps(arguments))
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(f"`options` must hold what JSON can; got {options!r}.") from error
+    arguments = as_json("options", arguments)
     module = _build(library, name, num_classes, len(fed.mean), arguments, pretrained)
     size = None
     if name == "DPT" and not arguments["encoder"].get("dynamic_img_size"):
@@ -104,8 +108,6 @@ def create(
         spec={"source": "smp", "name": name, "num_classes": num_classes, "options": spec_options},
     )
     if weights is not None:
-        from segdistill.networks.files import load_weights
-
         load_weights(network, weights)
     return network.train(weights is None)
 
@@ -206,7 +208,7 @@ def _build(
     except Exception as error:  # the library refuses with key, type, value and runtime errors alike
         raise ArgumentError(
             f"`options` must be those that smp's `{name}` takes on the encoder `{encoder}`; it refuses them "
-            f"({_first_line(error)})."
+            f"({first_line(error)})."
         ) from error
     if pretrained is True:
         try:
@@ -214,20 +216,17 @@ def _build(
         except Exception as error:  # each cause, from a closed port to a bad checksum, has its own type
             raise _unavailable(encoder, error) from error
     elif pretrained is not False:
-        _fill_encoder(model.encoder, encoder, pretrained)
+        _fill_encoder(model.encoder, encoder, pretrained, channels)
     widths = list(model.encoder.out_channels)
     first = 0 if name == "DPT" else 1  # elsewhere the first map is the image or has its size
     return _Parts(model, [index for index in range(first, len(widths)) if widths[index] > 0][-4:])
 
 
-def _fill_encoder(encoder: Any, name: str, path: str | Path) -> None:
-    import timm
-
+def _fill_encoder(encoder: Any, name: str, path: str | Path, channels: int) -> None:
     from segdistill.networks.zoo.pretrained import load_backbone
 
-    timm_name = _of_timm(name)
-    known = timm.create_model(timm_name).state_dict().keys() if timm_name else ()
-    load_backbone(encoder.model if name.startswith("tu-") else encoder, path, name=timm_name or name, known=known)
+    module = encoder.model if name.startswith("tu-") else encoder
+    load_backbone(module, path, name=_of_timm(name) or name, channels=channels)
 
 
 def _freeze_unread(module: nn.Module, image: Tensor, name: str, encoder: str) -> None:
@@ -238,7 +237,7 @@ def _freeze_unread(module: nn.Module, image: Tensor, name: str, encoder: str) ->
         gradients = torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
     except Exception as error:  # a decoder and an encoder that do not fit fail where they meet
         raise ArgumentError(
-            f"`options` must fit together; smp's `{name}` on `{encoder}` does not run ({_first_line(error)})."
+            f"`options` must fit together; smp's `{name}` on `{encoder}` does not run ({first_line(error)})."
         ) from error
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.requires_grad_(gradient is not None)
@@ -246,10 +245,6 @@ def _freeze_unread(module: nn.Module, image: Tensor, name: str, encoder: str) ->
 
 def _unavailable(encoder: str, error: Exception) -> UnavailableError:
     return UnavailableError(
-        f"smp could not fetch its weights of `{encoder}` ({_first_line(error)}). "
+        f"smp could not fetch its weights of `{encoder}` ({first_line(error)}). "
         "Without a network, pass pretrained=PATH of a safetensors file."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(" .:")

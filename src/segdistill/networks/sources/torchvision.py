@@ -8,11 +8,11 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from segdistill.labels import LabelTable
-from segdistill.networks.arguments import FEEDING, check_options, feeding_options, require, split_feeding
-from segdistill.networks.checkpoints import read_state
+from segdistill.networks.arguments import FEEDING, check_num_classes, check_options, feeding_options, split_feeding
+from segdistill.networks.checkpoints import load_weights, read_state
 from segdistill.networks.network import Network
-from segdistill.networks.tensors import misfit
-from segdistill.util import ArgumentError, UnavailableError, WeightsError, nearest
+from segdistill.networks.tensors import fill
+from segdistill.util import ArgumentError, UnavailableError, nearest
 
 _CLASSIFIERS: Final = ("fc.", "classifier.")  # of the classification networks, which a backbone does without
 
@@ -42,7 +42,8 @@ def create(
         WeightsError, MissingFileError: If a file is missing or does not fit.
         UnavailableError: If the library's weights cannot be fetched.
     """
-    models = require("torchvision.models", source="torchvision", extra="dev")
+    from torchvision import models
+
     names = models.list_models(module=models.segmentation)
     if name not in names:
         raise ArgumentError(
@@ -72,8 +73,7 @@ def create(
                 "For other classes take pretrained=backbone."
             )
         num_classes = labels.num_classes
-    if not isinstance(num_classes, int) or num_classes < 1:
-        raise ArgumentError(f"`num_classes` must be a positive integer; got {num_classes!r}.")
+    num_classes = check_num_classes(num_classes)
     head: dict[str, Any] = {"aux_loss": aux} if has_aux else {}
     module = models.get_model(name, weights=None, weights_backbone=None, num_classes=num_classes, **head)
     if pretrained is True:
@@ -99,8 +99,6 @@ def create(
         num_classes=num_classes,
     )
     if weights is not None:
-        from segdistill.networks.files import load_weights
-
         load_weights(network, weights)
     return network.train(weights is None and pretrained is not True)
 
@@ -136,6 +134,4 @@ def _fill_backbone(backbone: nn.Module, state: Mapping[str, Tensor], origin: str
 
 
 def _fill(module: nn.Module, state: dict[str, Tensor], origin: str | Path) -> None:
-    if problem := misfit(state, module.state_dict()):
-        raise WeightsError(f"`pretrained`: {origin} must hold torchvision's weights of the network: {problem}.")
-    module.load_state_dict(state)
+    fill(module, state, f"`pretrained`: {origin} must hold torchvision's weights of the network")

@@ -1,4 +1,4 @@
-"""The zoo: DeepLabV3 and PSPNet heads on timm backbones."""
+"""The zoo: heads of ours on backbones of timm."""
 
 import inspect
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from segdistill.networks.arguments import check_options
+from segdistill.networks.checkpoints import load_weights
 from segdistill.networks.network import Network
 from segdistill.util import ArgumentError
 
@@ -41,7 +42,5 @@ def create(
     check_options(options, known, "the zoo")
     network = build(name, num_classes=num_classes, pretrained=pretrained, **options)
     if weights is not None:
-        from segdistill.networks.files import load_weights
-
         load_weights(network, weights)
     return network

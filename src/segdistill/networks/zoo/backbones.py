@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from segdistill.networks.zoo.pretrained import load_backbone
-from segdistill.util import ArgumentError, MissingFileError, UnavailableError, WeightsError
+from segdistill.util import ArgumentError, UnavailableError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -108,11 +108,6 @@ def build_backbone(
     )
 
 
-def first_line(error: Exception) -> str:
-    """An error in one line."""
-    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(" .:")
-
-
 class _Attempt(NamedTuple):
     """One way to build a backbone."""
 
@@ -173,13 +168,7 @@ def _with_weights(
                 "Without a network, pass pretrained=PATH of a safetensors file."
             ) from error
     assert isinstance(pretrained, (str, Path))
-    known = timm.create_model(name, **options).state_dict().keys()
-    published = timm.get_pretrained_cfg(name)
-    first = "" if published is None or channels == 3 else f"{published.first_conv}.weight"
-    try:
-        load_backbone(module, pretrained, name=name, known=known, first=first)
-    except (MissingFileError, WeightsError) as error:
-        raise type(error)(f"`pretrained`: {error}") from error
+    load_backbone(module, pretrained, name=name, channels=channels, options=options)
     return module
 
 

@@ -1,7 +1,6 @@
 """The networks by name: a head of ours on a backbone of timm."""
 
 import inspect
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import timm
 from torch import nn
 
-from segdistill.networks.arguments import split_feeding
+from segdistill.networks.arguments import as_json, check_num_classes, split_feeding
 from segdistill.networks.network import Network
 from segdistill.networks.zoo.backbones import build_backbone
 from segdistill.networks.zoo.blocks import Head
@@ -122,8 +121,7 @@ def create(
         >>> network.channels
         {'layer1': 16, 'layer2': 16, 'layer3': 48, 'layer4': 160, 'head': 128}
     """
-    if not isinstance(num_classes, int) or num_classes < 1:
-        raise ArgumentError(f"`num_classes` must be a positive integer; got {num_classes!r}.")
+    check_num_classes(num_classes)
     if output_stride is not None and (not isinstance(output_stride, int) or output_stride < 1):
         raise ArgumentError(f"`output_stride` must be a positive integer, such as 8, 16 or 32; got {output_stride!r}.")
     if not isinstance(pretrained, (bool, str, Path)):
@@ -193,11 +191,7 @@ def _checked_options(backbone: dict[str, Any] | None) -> dict[str, Any]:
     taken = sorted(_RESERVED.intersection(options))
     if taken:
         raise ArgumentError(f"`backbone` must not set {', '.join(taken)}. Use the options beside `backbone`.")
-    try:
-        copy: dict[str, Any] = json.loads(json.dumps(options))
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(f"`backbone` must hold what JSON can; got {options!r}.") from error
-    return copy
+    return as_json("backbone", options)
 
 
 def _preprocessing(
