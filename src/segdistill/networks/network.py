@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from segdistill.labels import LabelTable
 from segdistill.networks.feeding import Feed, cut_logits, cut_map
-from segdistill.networks.layouts import Layout, as_map, find_layout, pick, split_tap, words_of
+from segdistill.networks.layouts import Layout, Tap, as_map, find_layout, pick, split_tap, words_of
 from segdistill.networks.modes import evaluating
 from segdistill.networks.reading import LogitsOf, Recorder, has_logits, read_output
 from segdistill.types import AS_IT_IS, Preprocessing, SegOutput
