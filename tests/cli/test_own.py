@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.cli.settings import TINY
+from tests.conftest import UNASKED
 
 CODE = """
 from torch import nn
@@ -27,7 +28,7 @@ def frozen(num_classes): return sd.Teacher(Plain(16, num_classes))
 def sigmoid(): return sd.Network(Plain(8, 1), preprocessing=sd.create_network("deeplabv3_mobilenetv2_035", num_classes=2).preprocessing)
 def sigmoid_teacher(): return Plain(16, 1)
 """  # noqa: E501
-KD = ["terms={}", "terms.kd.weight=1"]
+KD = [UNASKED, "terms={}", "terms.kd.weight=1"]  # random teachers are at chance level
 BOTH = ["--student", "my_own:small", "--teacher", "my_own:big"]
 
 
@@ -106,7 +107,7 @@ def test_a_network_of_one_sigmoid_channel_from_training_to_masks(ok, segdistill_
 name: binary
 data: {dataset: folder, root: data, options: {classes: [a, b]}, crop_size: [32, 48], batch_size: 2, num_workers: 0}
 model: {name: deeplabv3_mobilenetv2_035}
-teacher: {weights: none}
+teacher: {weights: none, check: false}
 terms: {kd: {weight: 1}}
 train: {iterations: 2, device: cpu, gallery: 1}
 """
