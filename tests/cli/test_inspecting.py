@@ -3,6 +3,7 @@ import json
 from tests.cli.settings import TINY
 from tests.data.fakes import make_camvid, make_folder, truncate
 
+from segdistill import measure
 from segdistill.recipe.load import recipe_names
 
 
@@ -13,6 +14,18 @@ def test_list_prints_every_recipe_model_data_set_and_loss(ok):
     for name in ("deeplabv3_resnet18", "pspnet_mobilenetv2_050", "camvid", "streets", "folder", "kd", "af_dcd"):
         assert name in printed
     assert "published mIoU 77.03" in printed
+    (row,) = [line.split() for line in printed.splitlines() if "huggingface:segformer" in line]
+    assert "3.72" in row  # million parameters of SegFormer-B0 for 19 classes
+
+
+def test_list_measures_small_students_here(ok, monkeypatch):
+    monkeypatch.setattr(measure, "SMALL_STUDENTS", measure.SMALL_STUDENTS[:1])
+    monkeypatch.setattr(measure.measure_students, "__defaults__", (measure.SMALL_STUDENTS,))
+    printed = ok("list", "--measure")
+    assert "zoo:lraspp_mobilenetv3_small_050" in printed
+    assert "this machine" in printed
+    assert "small_100" not in printed
+    assert "recipes" not in printed
 
 
 def test_list_shows_the_layers_of_a_network_of_a_source(ok, segdistill_):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.data.fakes import HEIGHT, WIDTH, make_coco_stuff, make_folder, write_image, write_mask
+from tests.data.fakes import HEIGHT, WIDTH, make_coco_stuff, make_folder, truncate, write_image, write_mask
 
 import segdistill as sd
 from segdistill.data import Folder, scan
@@ -102,6 +102,15 @@ def test_many_values_are_one_finding(root):
     checkup = sd.check(own(root))
     assert kinds(checkup) == ["unknown-id"]
     assert "6 of 6 masks contain 40 values that the class list does not have: 100, 101" in checkup.problems[0]
+
+
+def test_files_of_the_same_fault_are_one_finding(root):
+    checkup = sd.check(own(root, "data.channels=4"))
+    assert kinds(checkup).count("file") == 1
+    assert "scene0" in checkup.problems[0]
+    assert "; so it is with 5 other files: " in checkup.problems[0]
+    truncate(root / "val/images/scene2.jpg")
+    assert kinds(sd.check(own(root, "data.channels=4"))).count("file") == 2
 
 
 def test_a_class_that_no_pixel_has(root, tmp_path):

@@ -8,7 +8,15 @@ import typer
 from segdistill.cli.bars import progress_bar, show_counts
 from segdistill.cli.console import out, say
 from segdistill.cli.options import Overrides, OwnStudent, OwnTeacher, RecipeName, TrainedStudent
-from segdistill.cli.tables import print_checkup, print_faults, print_layers, print_names, print_profile, print_room
+from segdistill.cli.tables import (
+    print_checkup,
+    print_faults,
+    print_layers,
+    print_names,
+    print_profile,
+    print_room,
+    print_students,
+)
 from segdistill.util import ArgumentError
 
 
@@ -87,8 +95,11 @@ def list_all(
         ),
     ] = None,
     student: TrainedStudent = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Instead, measure the small students on this machine, about a minute.")
+    ] = False,
 ) -> None:
-    """Recipes, models, data sets, losses and methods of a comparison; or, of a network, layers worth tapping."""
+    """Recipes, models, data sets, losses, methods and small students; or, of a network, layers worth tapping."""
     if layers is not None:
         from segdistill.experiment import tappable
 
@@ -97,6 +108,17 @@ def list_all(
         return
     if overrides or student is not None:
         raise ArgumentError("overrides and --student belong to --layers NETWORK; got no --layers.")
+    from segdistill.measure import SMALL_STUDENTS, known_costs, measure_students
+
+    if measure:
+        with progress_bar() as bar:
+            task = bar.add_task("measuring", total=len(SMALL_STUDENTS), note="")
+            costs = []
+            for cost in measure_students(skip=lambda student, error: say(f"{student.key}: {error}")):
+                costs.append(cost)
+                bar.advance(task)
+        print_students(costs)
+        return
     from segdistill.data import DATASETS
     from segdistill.losses import LOSSES, METHODS
     from segdistill.networks import list_networks
@@ -110,3 +132,5 @@ def list_all(
         ("methods", METHODS),
     ):
         out.print(f"{title}: {', '.join(names)}", highlight=False)
+    known = known_costs()
+    print_students(known.students, known.environment["device"])

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from segdistill.data import Fault
     from segdistill.experiment import Checkup, Evaluation, Profile, Tappable, Trained
+    from segdistill.measure import StudentCost
     from segdistill.recipe import Recipe
     from segdistill.reports import Row
 
@@ -58,6 +59,21 @@ def print_names(title: str, described: dict[str, str]) -> None:
     for name, description in described.items():
         table.add_row(escape(name), escape(description))
     out.print(table)
+
+
+def print_students(students: "Sequence[StudentCost]", cpu: str = "this machine") -> None:
+    """What small students cost."""
+    from segdistill.measure import STUDENT_CLASSES, STUDENT_SIZE
+
+    columns = (Column(name, justify="right", no_wrap=True) for name in ("M params", "GMAC", "ms"))
+    table = Table("small student", *columns)
+    for student in students:
+        options = [f"{key}={value}" for key, value in student.options.items()]
+        numbers = (f"{student.params / 1e6:.2f}", f"{student.macs / 1e9:.2f}", f"{student.ms:.0f}")
+        table.add_row(escape(" ".join([f"{student.source}:{student.name}", *options])), *numbers)
+    out.print(table)
+    height, width = STUDENT_SIZE
+    say(f"{STUDENT_CLASSES} classes, an image of {height}x{width}; ms: median on one CPU thread, float32, {cpu}")
 
 
 def print_layers(shown: "Tappable") -> None:

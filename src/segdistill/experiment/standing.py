@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
-
 from segdistill.engine import Segment
 from segdistill.experiment.describing import teacher_name
 from segdistill.experiment.session import Built
 from segdistill.experiment.teachers import known_names, knows_classes
 from segdistill.labels import LabelTable
+from segdistill.measure import count_macs
 from segdistill.networks import ALONE, MEAN, Teacher, Teachers, classes_of_mean, named_teachers
 from segdistill.recipe import Recipe
 from segdistill.store import Asked, TeacherScore
@@ -61,7 +58,7 @@ def teacher_records(
             miou=score(segments[name], known) if score is not None and name in segments else None,
             classes=list(known_names(teacher, built.labels)) if partial else [],
             params=sum(parameter.numel() for parameter in teacher.parameters()),
-            macs=macs_of(teacher, recipe),
+            macs=count_macs(teacher, recipe.data.channels, recipe.data.crop_size),
             ms_per_image=latency.get(name),
             asked=asked.get(name),
         )
@@ -82,13 +79,3 @@ def teacher_records(
 def main_teacher(records: Mapping[str, TeacherScore]) -> TeacherScore | None:
     """The one that a table shows: the only one, of several their mean, else the first."""
     return records.get(ALONE if len(records) == 1 else MEAN) or next(iter(records.values()), None)
-
-
-@torch.no_grad()
-def macs_of(network: nn.Module, recipe: Recipe) -> int:
-    """Multiplications of one crop."""
-    weight = next(network.parameters(), torch.zeros(()))
-    image: Tensor = torch.zeros(1, recipe.data.channels, *recipe.data.crop_size, device=weight.device)
-    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
-        network(image)
-    return int(counter.get_total_flops()) // 2

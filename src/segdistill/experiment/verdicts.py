@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from segdistill.data import MAX_BITS, ScanReport, Sighting, same_pictures
@@ -185,12 +186,16 @@ def _for_unknown(value: int, own: bool) -> str:
 
 
 def _files(splits: Splits) -> Iterator[Finding]:
-    """Faulty files, but for the masks whose values are told together."""
+    """Faulty files, one finding for all that have the same fault; not the masks whose values are told together."""
+    alike: dict[tuple[str, str], list[Path]] = {}
     for report in splits.values():
         told = {mask for sighting in report.unknown_ids.values() for mask in sighting.masks}
         for fault in report.faults:
             if fault.path not in told:
-                yield Finding("file", f"{fault.path} {fault.problem}.", fault.remedy)
+                alike.setdefault((fault.problem, fault.remedy), []).append(fault.path)
+    for (problem, remedy), (first, *others) in alike.items():
+        more = f"; so it is with {_count(len(others), 'other file')}: {shorten(others, 3)}" if others else ""
+        yield Finding("file", f"{first} {problem}{more}.", remedy)
 
 
 def _absent(splits: Splits, labels: LabelTable, *, own: bool) -> Iterator[Finding]:

@@ -73,6 +73,18 @@ class TeacherConfig(_Closed):
     fold_bn: bool = True
     compile: bool = False
 
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _of_classes(cls, classes: Any) -> Any:
+        names = list(classes.values()) if isinstance(classes, dict) else []
+        each = [name for item in names for name in (item if isinstance(item, list | tuple) else [item])]
+        if classes in (None, "auto", "none") or (each and all(isinstance(name, str) for name in each)):
+            return classes
+        raise ValueError(
+            "must be `auto` (equal names), `none` (it teaches features alone) or a mapping such as "
+            f"`{{road: [road, lane marking]}}`; got {classes!r}."
+        )
+
     @property
     def is_somewhere(self) -> bool:
         """Whether it says where the network comes from."""
