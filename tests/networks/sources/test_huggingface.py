@@ -7,6 +7,7 @@ import torch
 from tests.networks import contract
 
 from segdistill.networks import Network, Teacher, create_network
+from segdistill.networks.huggingface import FAMILIES
 from segdistill.networks.mask_classification import pixel_scores
 
 torch.set_num_threads(1)
@@ -36,8 +37,14 @@ TINY = {
                                       "decoder_ffn_dim": 16, "encoder_ffn_dim": 16}},
     "eomt": {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, **QUERIES,
              "image_size": 64, "patch_size": 16, "num_blocks": 1, "num_upscale_blocks": 2},
+    "eomt_dinov3": {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, **QUERIES,
+                    "intermediate_size": 16, "image_size": 64, "patch_size": 16, "num_blocks": 1,
+                    "num_upscale_blocks": 2},
+    "oneformer": {"backbone_config": SWIN, **QUERIES, "hidden_dim": 32, "conv_dim": 32, "mask_dim": 32,
+                  "encoder_layers": 1, "decoder_layers": 2, "num_attention_heads": 2, "text_encoder_width": 16,
+                  "encoder_feedforward_dim": 16, "dim_feedforward": 16, "task": [7, 3, 5]},
 }  # fmt: skip
-UNIVERSAL = ("mask2former", "maskformer", "eomt")
+UNIVERSAL = ("mask2former", "maskformer", "eomt", "eomt_dinov3", "oneformer")
 NAMES = [f"thing {i}" for i in (3, 1, 4, 0, 2)]
 
 
@@ -46,15 +53,31 @@ def make(kind, **changes):
     return create_network(kind, source="huggingface", num_classes=5, options={**TINY[kind], **changes})
 
 
+def write_tokenizer(folder):
+    """CLIP's, of letters and one merge."""
+    letters = sorted(set("the task is semantic") - {" "})
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "th", "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({word: i + 1 for i, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\nt h\n")
+
+
 @pytest.fixture
 def save(tmp_path):
     def save(kind):
         network = make(kind)
         network.module.config.id2label = dict(enumerate(NAMES))
         network.module.save_pretrained(tmp_path / kind)
+        if kind == "oneformer":
+            write_tokenizer(tmp_path / kind)
         return network, tmp_path / kind
 
     return save
+
+
+def task_of(network):
+    """What a OneFormer of the library is called with beside images."""
+    task = getattr(network.module, "semantic_task", None)
+    return {} if task is None else {"task_inputs": task.expand(2, -1)}
 
 
 @pytest.mark.parametrize("kind", TINY)
@@ -71,7 +94,7 @@ def test_a_folder_is_the_network_as_published(kind, save):
     assert network.preprocessing.size in (None, (64, 64))
     x = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        output, theirs = network(x), ours.module.eval()(network.feed(x))
+        output, theirs = network(x), ours.module.eval()(network.feed(x), **task_of(network))
     assert output.features["layer4"].shape[-2:] in ((2, 2), (4, 4))  # the image's aspect
     if kind in UNIVERSAL:
         likely = theirs.class_queries_logits.softmax(-1)[..., :-1]
@@ -105,11 +128,15 @@ def test_a_student_gets_gradients(kind):
     )
 
 
-@pytest.mark.parametrize("kind", ["mask2former", "maskformer"])
+@pytest.mark.parametrize("kind", ["mask2former", "maskformer", "oneformer"])
 def test_argmax_is_that_of_the_library(kind):
     import transformers
 
-    cls = {"mask2former": "Mask2FormerImageProcessor", "maskformer": "MaskFormerImageProcessor"}[kind]
+    cls = {
+        "mask2former": "Mask2FormerImageProcessor",
+        "maskformer": "MaskFormerImageProcessor",
+        "oneformer": "OneFormerImageProcessorPil",
+    }[kind]
     network = make(kind).eval()
     with torch.no_grad():
         raw = network.module(network.feed(torch.rand(2, 3, 64, 64)))
@@ -117,6 +144,27 @@ def test_argmax_is_that_of_the_library(kind):
     theirs = getattr(transformers, cls)().post_process_semantic_segmentation(raw)
     ours = pixel_scores(raw.class_queries_logits, raw.masks_queries_logits)
     assert (ours.logits.argmax(1) == torch.stack(theirs)).float().mean() > 0.999
+
+
+@pytest.mark.parametrize("kind", ["eomt", "eomt_dinov3"])
+def test_argmax_of_eomt_is_that_of_the_library_from_the_picture_on(kind, save):
+    """A square picture is one window of the library's image processor, so that both see the same."""
+    from transformers import EomtImageProcessor
+
+    _, folder = save(kind)
+    processor = EomtImageProcessor(size={"shortest_edge": 64, "longest_edge": 64}, do_split_image=True)
+    processor.save_pretrained(folder)
+    network = create_network(str(folder), source="huggingface")
+    picture = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    inputs = processor(images=[picture], return_tensors="pt")
+    with torch.no_grad():
+        raw = network.module(pixel_values=inputs["pixel_values"])
+        raw.patch_offsets = [(0, 0, 16)]
+        ours = network(picture[None] / 255).logits
+    at_masks = {"shortest_edge": 16, "longest_edge": 16}
+    (theirs,) = processor.post_process_semantic_segmentation(raw, target_sizes=[(16, 16)], size=at_masks)
+    assert torch.allclose(network.feed(picture[None] / 255), inputs["pixel_values"], atol=1e-5)
+    assert torch.equal(ours.argmax(1)[0], theirs)
 
 
 def test_pixel_scores_are_a_log_posterior():
@@ -129,6 +177,46 @@ def test_pixel_scores_are_a_log_posterior():
     assert torch.allclose(output.logits.softmax(1), scores / scores.sum(1, keepdim=True), atol=1e-4)
     assert torch.allclose(output.certainty, scores.sum(1).clamp(max=1))
     assert (output.certainty < 1).any()
+
+
+def test_oneformer_is_told_its_task_as_the_librarys_processor_tells_it(save):
+    from transformers import CLIPTokenizer, OneFormerImageProcessorPil, OneFormerProcessor
+
+    _, folder = save("oneformer")
+    tokenizer = CLIPTokenizer.from_pretrained(folder)
+    network = create_network(str(folder), source="huggingface")
+    processor = OneFormerProcessor(OneFormerImageProcessorPil(), tokenizer)
+    theirs = processor._preprocess_text(["the task is semantic"], max_length=77)
+    assert torch.equal(network.module.semantic_task, theirs)
+    assert network.spec["options"]["task"] == theirs[0][theirs[0] > 0].tolist()
+    assert "semantic_task" not in network.module.state_dict()
+
+
+def test_oneformer_answers_otherwise_for_another_task():
+    image = torch.rand(1, 3, 64, 64)
+    first, second = (make("oneformer", task=task).eval()(image).logits for task in ([7, 3, 5], [7, 3, 9]))
+    assert not torch.equal(first, second)
+    assert make("oneformer", task=[]).eval()(image).logits.shape == first.shape
+
+
+def test_oneformer_needs_its_tokenizer_or_its_task(save):
+    _, folder = save("oneformer")
+    (folder / "vocab.json").unlink()
+    with pytest.raises(RuntimeError, match="must bring its tokenizer"):
+        create_network(str(folder), source="huggingface")
+    network = create_network(str(folder), source="huggingface", options={"task": [4, 2]})
+    assert network.module.semantic_task[0, :3].tolist() == [4, 2, 0]
+    with pytest.raises(ValueError, match="at most 77 token ids"):
+        create_network(str(folder), source="huggingface", options={"task": [1] * 78})
+
+
+def test_a_family_that_the_library_does_not_have_yet(monkeypatch):
+    import transformers
+
+    monkeypatch.setattr(transformers.AutoConfig, "for_model", lambda *_, **__: pytest.fail("too late"))
+    monkeypatch.setitem(FAMILIES, "segformer", FAMILIES["segformer"]._replace(model="NotYet"))
+    with pytest.raises(RuntimeError, match="pip install -U transformers"):
+        make("segformer")
 
 
 def test_other_classes_need_a_new_head(save):
