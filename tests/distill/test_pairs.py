@@ -8,7 +8,7 @@ from torch import nn
 
 from segdistill.distill import Distiller
 from segdistill.losses import LOSSES
-from segdistill.networks import Teacher
+from segdistill.networks import Teacher, map_classes
 from segdistill.util import ArgumentError
 
 PAGE = (Path(__file__).parents[2] / "docs/layers.md").read_text(encoding="utf-8")
@@ -19,8 +19,10 @@ PAIRS = {  # width, stride and classes of student and teacher; whether there are
     "other widths": ((16, 4, 4), (32, 4, 4), True),
     "other strides": ((32, 8, 4), (32, 4, 4), True),
     "other classes": ((32, 4, 4), (32, 4, 6), True),
+    "mapped by `teacher.classes`": ((32, 4, 4), (32, 4, 6), True),
     "images without labels": ((16, 8, 4), (32, 4, 4), False),
 }
+MAPPED = map_classes(list("abcdef"), list("wxyz"), {"w": ["a", "b"], "x": "c", "z": ["d", "f"]})
 
 
 def network(width, stride, classes):
@@ -34,9 +36,9 @@ def test_the_table_has_every_loss_and_what_it_reads():
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
 def test_every_row_is_what_happens(row):
     name, _, *cells = row
-    for cell, (student, teacher, labelled) in zip(cells, PAIRS.values(), strict=True):
+    for cell, (pair, (student, teacher, labelled)) in zip(cells, PAIRS.items(), strict=True):
         torch.manual_seed(0)
-        teaches = Teacher(network(*teacher))
+        teaches = Teacher(network(*teacher), classes=MAPPED if pair.startswith("mapped") else None)
         images = torch.rand(2, 3, 64, 96)
         labels = torch.randint(0, 4, (2, 64, 96)) if labelled else None
 

@@ -45,7 +45,7 @@ def test_logits_are_compared_over_the_classes_that_both_know_and_where_the_label
     weight = ((LABELS == 0) | (LABELS == 2)).float()
     torch.testing.assert_close(step.parts["kd"], losses.KDLoss()(student, said, weight=weight))
     torch.testing.assert_close(step.parts["dist"], losses.DISTLoss()(student, said, weight=weight))
-    torch.testing.assert_close(step.parts["cwd"], losses.CWDLoss()(student, said))
+    torch.testing.assert_close(step.parts["cwd"], losses.CWDLoss()(student, said, weight=weight))
     (gradient,) = torch.autograd.grad(step.parts["kd"], step.student.logits)
     assert gradient[:, [1, 3]].abs().max() == 0
     assert gradient.abs().sum(1)[(LABELS == 1) | (LABELS == 3)].max() == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.losses.contract import Contract
+from tests.losses.contract import Contract, WeighsPixels
 from tests.reference.cwd import cwd_by_loops
 
 from segdistill.losses.cwd import CWDLoss, cwd
@@ -15,7 +15,7 @@ torch.set_num_threads(1)
 GOLDEN = Path(__file__).parents[1] / "golden" / "cwd.npz"
 
 
-class TestLogits(Contract):
+class TestLogits(WeighsPixels, Contract):
     channels = 3, 3
     scale = 50.0
 
@@ -131,3 +131,12 @@ def test_a_convolution_only_where_needed_or_asked_for():
 def test_errors_are_sentences(call, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
         call(torch.randn(2, 5, 3, 4))
+
+
+def test_images_where_no_position_counts_are_left_out():
+    torch.manual_seed(0)
+    student, teacher = torch.randn(3, 2, 4, 5, dtype=torch.float64), torch.randn(3, 2, 4, 5, dtype=torch.float64)
+    weight = torch.ones(3, 4, 5, dtype=torch.float64)
+    weight[1] = 0
+    value = cwd(student, teacher, weight=weight)
+    torch.testing.assert_close(value, cwd(student[::2], teacher[::2]))

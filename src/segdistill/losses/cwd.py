@@ -3,17 +3,23 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segdistill.losses.base import DistillationLoss
 from segdistill.losses.common.convolve import convolve
 from segdistill.losses.common.pair import check_same_channels, matched_pair
+from segdistill.losses.common.resize import match_weight
 from segdistill.ops import check_count, check_positive, without_autocast
 from segdistill.util import ArgumentError
 
 
-def cwd(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Tensor:
+TINY = 1e-30
+"""Weight of a position that does not count: its logarithm is finite."""
+
+
+def cwd(student: Tensor, teacher: Tensor, *, temperature: float = 4.0, weight: Tensor | None = None) -> Tensor:
     r"""Measure how far each channel's distribution over positions is from the teacher's.
 
     A softmax over the positions of a channel says where its activation lies. The Kullback-Leibler divergence
@@ -27,9 +33,12 @@ def cwd(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Tensor
         student: Logits or features (B, C, h, w), resized bilinearly to the teacher's size if needed.
         teacher: The same channels, (B, C, H, W), treated as constant.
         temperature: T, above 0. Larger values spread a channel over more positions.
+        weight: (B, H', W') in [0, 1], resized bilinearly: how much each position counts. Both distributions are then
+            ``p_i = w_i exp(t_i / T) / sum_j w_j exp(t_j / T)``, and images where no position counts are left out of
+            the mean. None: all alike, as published.
 
     Returns:
-        Scalar in nats, float32 or more.
+        Scalar in nats, float32 or more; zero where no position counts.
 
     Raises:
         ValueError: If channels or batches differ, or T is not positive.
@@ -48,14 +57,18 @@ def cwd(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Tensor
     with without_autocast(teacher):
         student, teacher = matched_pair(student, teacher)
         check_same_channels(student, teacher, "Use `CWDLoss` with both widths, which aligns them.")
+        mapped, wanted = (maps.flatten(2) / temperature for maps in (student, teacher))
+        count: Tensor | int = len(teacher)
+        if weight is not None:
+            weights = match_weight(weight, teacher).flatten(1)[:, None]
+            mapped, wanted = (
+                torch.where(weights > 0, maps, 0.0) + weights.clamp_min(TINY).log() for maps in (mapped, wanted)
+            )
+            count = (weights > 0).any(dim=2).sum().clamp_min(1)
         divergence = F.kl_div(
-            F.log_softmax(student.flatten(2) / temperature, dim=2),
-            F.log_softmax(teacher.flatten(2) / temperature, dim=2),
-            reduction="sum",
-            log_target=True,
+            F.log_softmax(mapped, dim=2), F.log_softmax(wanted, dim=2), reduction="sum", log_target=True
         )
-        batch, channels = teacher.shape[:2]
-        return divergence * temperature**2 / (batch * channels)
+        return divergence * temperature**2 / (count * teacher.shape[1])
 
 
 class CWDLoss(DistillationLoss):
@@ -92,6 +105,7 @@ class CWDLoss(DistillationLoss):
 
     title = "CWD"
     layer = "logits"
+    weighs_pixels = True
     published = 3.0
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"features": {"layer": "head", "weight": 50.0}}
 
@@ -131,8 +145,13 @@ class CWDLoss(DistillationLoss):
             return nn.Conv2d(student_channels, teacher_channels, 1, bias=False)
         return None
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def forward(self, student: Tensor, teacher: Tensor, *, weight: Tensor | None = None) -> Tensor:
         """Compare the student's map (B, C, h, w) with the teacher's (B, C', H, W); a scalar.
+
+        Args:
+            student: Map of the student.
+            teacher: Map of the teacher.
+            weight: (B, H, W) in [0, 1], how much each position counts; None: all alike.
 
         Raises:
             ValueError: If batches or channels do not fit.
@@ -140,5 +159,5 @@ class CWDLoss(DistillationLoss):
         with without_autocast(teacher):
             student, teacher = matched_pair(student, teacher, self.student_channels, self.teacher_channels)
             aligned = student if self.align is None else convolve(self.align, student)
-            value = cwd(aligned, teacher, temperature=self.temperature)
+            value = cwd(aligned, teacher, temperature=self.temperature, weight=weight)
         return value * (teacher.shape[1] / student.shape[1]) if self.paper else value

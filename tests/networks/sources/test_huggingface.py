@@ -135,7 +135,7 @@ def test_argmax_is_that_of_the_library(kind):
     cls = {
         "mask2former": "Mask2FormerImageProcessor",
         "maskformer": "MaskFormerImageProcessor",
-        "oneformer": "OneFormerImageProcessorPil",
+        "oneformer": "OneFormerImageProcessor",
     }[kind]
     network = make(kind).eval()
     with torch.no_grad():
@@ -180,12 +180,12 @@ def test_pixel_scores_are_a_log_posterior():
 
 
 def test_oneformer_is_told_its_task_as_the_librarys_processor_tells_it(save):
-    from transformers import CLIPTokenizer, OneFormerImageProcessorPil, OneFormerProcessor
+    from transformers import CLIPTokenizer, OneFormerImageProcessor, OneFormerProcessor
 
     _, folder = save("oneformer")
     tokenizer = CLIPTokenizer.from_pretrained(folder)
     network = create_network(str(folder), source="huggingface")
-    processor = OneFormerProcessor(OneFormerImageProcessorPil(), tokenizer)
+    processor = OneFormerProcessor(OneFormerImageProcessor(), tokenizer)
     theirs = processor._preprocess_text(["the task is semantic"], max_length=77)
     assert torch.equal(network.module.semantic_task, theirs)
     assert network.spec["options"]["task"] == theirs[0][theirs[0] > 0].tolist()

@@ -83,5 +83,8 @@ def forbidden(config: Mapping[str, Any]) -> set[str]:
 def plain(config: Any, keys: set[str]) -> dict[str, Any]:
     """What of a config differs from its class, as JSON can hold it."""
     options = {key: value for key, value in config.to_diff_dict().items() if key in keys}
+    for key in options:
+        if kind := getattr(getattr(config, key), "model_type", None):  # which older transformers leave out
+            options[key] = {**options[key], "model_type": kind}
     as_json: dict[str, Any] = json.loads(json.dumps(options))
     return own_parts(as_json)

@@ -68,7 +68,7 @@ FAMILIES: Final = {
 }
 
 _STAGES: Final = ("hidden_states_norms", "swin.encoder.layers", "encoder.stages", "stages", "encoder.layers", "layers",
-                  "encoder.layer", "layer")  # fmt: skip
+                  "encoder.layer", "layer", "encoder.layer_norm")  # fmt: skip
 """Where a backbone of transformers keeps its stages or blocks; the first that it has."""
 
 

@@ -1,6 +1,7 @@
 """Networks of transformers by Hub id, folder or model type: those that score pixels, those that answer with queries."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def create(
     check_options(rest, [*FEEDING, *task, *(() if published else keys)], f"`{name}`")
     if found := sorted(forbidden(known)):
         raise ArgumentError(f"`name` must be a network without code or parts of elsewhere; {name} has {quote(found)}.")
-    settings = {key: value for key, value in known.items() if key in keys}
+    settings = deepcopy({key: value for key, value in known.items() if key in keys})  # the library takes keys out
     if "use_auxiliary_head" in keys:
         settings["use_auxiliary_head"] = False  # its answer does not leave the library's networks
     if family.task:
