@@ -14,7 +14,6 @@ from segdistill.losses.common.resize import match_weight
 from segdistill.ops import check_count, check_positive, without_autocast
 from segdistill.util import ArgumentError
 
-
 TINY = 1e-30
 """Weight of a position that does not count: its logarithm is finite."""
 
