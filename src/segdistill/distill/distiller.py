@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from segdistill.distill.inputs import check_images, check_labels, class_numbers, teacher_outputs
 from segdistill.distill.known import Known, pixel_weight
-from segdistill.distill.maps import map_of, width_of
+from segdistill.distill.maps import condensed, map_of, taught_map, width_of
 from segdistill.distill.sources import LOGITS, Source, answer_of, check_names, read_logits, source_of
 from segdistill.distill.term import (
     BoundTerm,
@@ -107,14 +107,14 @@ class Distiller(nn.Module):
         self.aux_weight = aux_weight
         self.losses = nn.ModuleDict()
         self._known = nn.ModuleDict()  # by the term, where its teacher does not know all classes; without state
-        self._bound: dict[str, BoundTerm] = {}
+        self.bound: dict[str, BoundTerm] = {}  # terms after construction, by name
         for term in as_terms(terms):
             self._add(term, teachers)
 
     def _add(self, term: Term, teachers: Mapping[str, Teacher]) -> None:
         kind = term.loss if isinstance(term.loss, DistillationLoss) else loss_class(term)
         name = term.name or (term.loss if isinstance(term.loss, str) else type(term.loss).__name__)
-        if name in self._bound or name in ("task", "aux") or "." in name:
+        if name in self.bound or name in ("task", "aux") or "." in name:
             raise ArgumentError(
                 f"`name` of a term must be new and without dots; got {name!r}. Give `name=` to the term."
             )
@@ -142,7 +142,7 @@ class Distiller(nn.Module):
             "num_classes": self.network.num_classes if name not in self._known else source.num_classes,
         }
         loss = make_loss(term, name, sizes)
-        self._bound[name] = BoundTerm(layers, part_weights(term, loss, name), source.name)
+        self.bound[name] = BoundTerm(layers, part_weights(term, loss, name), source.name)
         self.losses[name] = loss
 
     def _widths(self, name: str, layers: tuple[str, str], source: Source) -> tuple[int | None, int | None]:
@@ -171,12 +171,12 @@ class Distiller(nn.Module):
     @property
     def layers(self) -> dict[str, list[tuple[str, str]]]:
         """What every term reads: pairs of the student's and the teacher's layer."""
-        return {name: term.layers for name, term in self._bound.items()}
+        return {name: term.layers for name, term in self.bound.items()}
 
     @property
     def weights(self) -> dict[str, float]:
         """Weight of every part of the loss, by its name in ``StepOutput.parts``."""
-        named = {part: weight for term in self._bound.values() for part, weight in term.weights.items()}
+        named = {part: weight for term in self.bound.values() for part, weight in term.weights.items()}
         return {"task": 1.0, "aux": self.aux_weight, **named}
 
     def forward(
@@ -220,6 +220,21 @@ class Distiller(nn.Module):
         loss = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
         return StepOutput(loss, parts, output)
 
+    def condense(self, teacher: SegOutput | Mapping[str, SegOutput]) -> SegOutput | dict[str, SegOutput]:
+        """What the terms need of a teacher's answer; the rest is left out, and spares memory while the student runs.
+
+        A map that is compared in few directions is projected to them. A loop need not call it, as losses project
+        what is wide: ``distiller(images, labels, distiller.condense(teacher(images)))``.
+
+        Args:
+            teacher: What the `Teacher` gave, or each of several by name.
+        """
+        outputs = {
+            name: condensed(name, output, self.bound, self.distillation_losses())
+            for name, output in teacher_outputs(teacher).items()
+        }
+        return outputs if isinstance(teacher, Mapping) else next(iter(outputs.values()))
+
     def distil(
         self, student: SegOutput, teacher: SegOutput | Mapping[str, SegOutput] | None, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
@@ -235,7 +250,7 @@ class Distiller(nn.Module):
         """
         parts: dict[str, Tensor] = {}
         outputs = teacher_outputs(teacher)
-        for name, term in self._bound.items():
+        for name, term in self.bound.items():
             answer = answer_of(name, term.teacher, term.layers, outputs)
             parts |= self._distil(name, term, student, answer, labels)
         return parts
@@ -246,7 +261,7 @@ class Distiller(nn.Module):
         loss = self.distillation_losses()[name]
         known = cast(Known, self._known[name]) if name in self._known else None
         students = [map_of(student, layer, name, "student") for layer, _ in term.layers]
-        teachers = [map_of(teacher, layer, name, "teacher").detach() for _, layer in term.layers]
+        teachers = [taught_map(teacher, layer, name).detach() for _, layer in term.layers]
         if known is not None:
             students = [
                 known.logits(one) if all(layer in LOGITS for layer in pair) else one

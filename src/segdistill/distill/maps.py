@@ -1,8 +1,12 @@
 """The maps that a term reads, by the names of layers."""
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from segdistill.distill.sources import LOGITS
+from segdistill.distill.term import BoundTerm
+from segdistill.losses import DistillationLoss
 from segdistill.networks import Network, find_layers
 from segdistill.types import SegOutput
 from segdistill.util import ArgumentError, nearest
@@ -39,3 +43,32 @@ def map_of(output: SegOutput, layer: str, term: str, role: str) -> Tensor:
             f"{nearest(layer, list(output.features))} Name it in the {role}'s `features=`."
         )
     return output.features[layer]
+
+
+def taught_map(output: SegOutput, layer: str, term: str) -> Tensor:
+    """What an answer of a teacher has for a term: its layer, or what `condensed` made of it."""
+    narrow = _narrow(layer, term)
+    return map_of(output, narrow if narrow in output.features else layer, term, "teacher")
+
+
+def condensed(
+    teacher: str, output: SegOutput, terms: Mapping[str, BoundTerm], losses: Mapping[str, DistillationLoss]
+) -> SegOutput:
+    """The answer of a teacher with the features alone that terms read, projected where they compare directions."""
+    needed: dict[str, Tensor] = {}
+    for name, term in terms.items():
+        if term.teacher not in (None, teacher):
+            continue
+        directions = losses[name].projection
+        for _, layer in term.layers:
+            feature = output.features.get(layer)
+            if feature is not None:
+                needed[layer if directions is None else _narrow(layer, name)] = (
+                    feature if directions is None else directions(feature)
+                )
+    return output._replace(features=needed)
+
+
+def _narrow(layer: str, term: str) -> str:
+    """What a condensed answer calls a layer that was projected for a term."""
+    return f"{layer} for {term}"

@@ -15,7 +15,7 @@ from segdistill.engine.evaluation import to_device
 from segdistill.engine.meter import Clock, Meter
 from segdistill.engine.optim import parameters_of, set_lr
 from segdistill.networks import Teacher, Teachers
-from segdistill.types import IGNORE_INDEX, Batch, StepOutput
+from segdistill.types import IGNORE_INDEX, Batch, SegOutput, StepOutput
 from segdistill.util import seed_of
 
 
@@ -125,9 +125,12 @@ class Loop:
 
     def _forward(self, batch: Batch, num_valid: Tensor) -> StepOutput:
         with autocast(self.accelerator.device, self.plan.precision):
-            teacher_output = None if self.teacher is None else self.teacher(batch.image)
-            output: StepOutput = self.model(batch.image, batch.target, teacher_output, num_valid=num_valid)
+            output: StepOutput = self.model(batch.image, batch.target, self.ask(batch.image), num_valid=num_valid)
         return output
+
+    def ask(self, image: Tensor) -> SegOutput | dict[str, SegOutput] | None:
+        """What the terms need of the teacher's answer; None without a teacher."""
+        return None if self.teacher is None else self.distiller.condense(self.teacher(image))
 
 
 def wrap(distiller: Distiller, accelerator: Accelerator) -> nn.Module:

@@ -18,6 +18,7 @@ from segdistill.data import (
     evenly,
     scan,
 )
+from segdistill.distill import fit_directions
 from segdistill.experiment.checkup import Checkup, Shapes
 from segdistill.experiment.datasets import build_dataset, build_datasets, unlabelled_source
 from segdistill.experiment.feeding import judge_feeding
@@ -182,6 +183,7 @@ def _step(built: Built, recipe: Recipe, device: torch.device) -> _Step:
 
     built.distiller.eval()  # running statistics stay as they are
     teachers = {name: teacher(image) for name, teacher in built.teachers.items()}
+    fit_directions(built.distiller, [teachers])  # to noise; a training fits them to its images
     with watch_norms(built.distiller) as values, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         student = built.distiller(image, labels, teachers).student
     refuse_single_values(values, recipe)

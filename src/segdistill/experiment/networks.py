@@ -1,5 +1,6 @@
 """The networks of a recipe, and the distiller around them."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -62,3 +63,8 @@ def build_distiller(
         options = {**term.options, **suited.get(name, {})}
         terms.append(Term(loss, layer=term.layer, weight=term.weight, options=options, name=name, teacher=term.teacher))
     return Distiller(student, terms, teacher=teacher, aux_weight=recipe.train.aux_weight)
+
+
+def as_saved(network: Network) -> Network:
+    """A copy in evaluation mode whose tensors lie as they will in the file, so that it answers as the file's does."""
+    return copy.deepcopy(network).to(memory_format=torch.contiguous_format).eval()

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from segdistill.engine import Loop, Meter, eager
+from segdistill.experiment.fitting import fit_terms
 from segdistill.experiment.given import Given, recipe_with
 from segdistill.experiment.scoring import make_accelerator
 from segdistill.experiment.session import build
@@ -129,6 +130,7 @@ def profile(
     built = build(recipe, student, teacher)
     runner = Runner(recipe, built, Path(), accelerator)
     device, plan, distiller = runner.device, runner.plan, runner.distiller
+    fit_terms(distiller, runner.teacher, runner.batches, accelerator, plan, images=recipe.data.batch_size)
     loop = Loop(distiller, accelerator.prepare_model(distiller), runner.teacher, built.optimizers, plan, accelerator)
     lr = plan.lr(0)
     wholes, splits = [], []

@@ -1,7 +1,6 @@
 """One recipe, from its folder to its result."""
 
 import contextlib
-import copy
 import json
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -21,8 +20,10 @@ from segdistill.experiment.describing import term_record
 from segdistill.experiment.environment import environment, event_log, threads_of
 from segdistill.experiment.evidence import write_gallery
 from segdistill.experiment.features import NUM_IMAGES, write_pixel_features
+from segdistill.experiment.fitting import direction_notes, fit_terms
 from segdistill.experiment.folders import Start, refuse_other
 from segdistill.experiment.given import Given
+from segdistill.experiment.networks import as_saved
 from segdistill.experiment.scoring import Examination, examine_set, make_accelerator, score_set
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.settings import build_plan, build_protocol
@@ -129,6 +130,8 @@ class Runner:
         if self.recipe.train.tracker is not None and self.accelerator.is_main_process:
             tracker = tensorboard(self.folder)
         distiller = self.distiller
+        if not (resume and (self.folder / store.LAST).is_file()):
+            fit_terms(distiller, self.teacher, self.batches, self.accelerator, self.plan)
 
         def validate() -> dict[str, Any]:
             assert val_set is not None
@@ -163,7 +166,7 @@ class Runner:
         best = self.folder / (store.BEST if progress.best_step else store.LAST)
         self.distiller.load_state_dict(checkpoint.load(best).model)
         network = as_saved(self.distiller.network)
-        segment, labels = network.segment, built.labels
+        segment, labels, metrics = network.segment, built.labels, self.folder / store.METRICS
         split = built.test_set or built.val_set
         examined = None if split is None else examine_set(segment, split, recipe, accelerator)
         latency = {} if split is None else self._latencies(segment, split)
@@ -188,7 +191,7 @@ class Runner:
             images_per_s=round(progress.step * recipe.data.batch_size / max(progress.seconds, 1e-9), 2),
             peak_memory_mb=progress.peak_memory_mb,
             labels=Labels(names=list(labels.names), colors=list(labels.colors)),
-            notes=built.suited.notes + silent_notes(self.distiller, self.folder / store.METRICS),
+            notes=built.suited.notes + direction_notes(self.distiller) + silent_notes(self.distiller, metrics),
         )
         if accelerator.is_main_process:
             if split is not None and examined is not None:
@@ -291,8 +294,3 @@ class Runner:
         if self.built.val_set is not None:
             chosen = f"weights chosen on {self.built.val_set.split}"
         return f"{text}, {chosen}"
-
-
-def as_saved(network: Network) -> Network:
-    """A copy in evaluation mode whose tensors lie as they will in the file, so that it answers as the file's does."""
-    return copy.deepcopy(network).to(memory_format=torch.contiguous_format).eval()

@@ -5,6 +5,7 @@ from segdistill.losses.af_dcd import AfDCDLoss, AfDCDTerms
 from segdistill.losses.at import ATLoss
 from segdistill.losses.base import DistillationLoss, Maps, PlainLoss, Silence
 from segdistill.losses.cirkd import CIRKDLoss
+from segdistill.losses.common.directions import Basis, Directions
 from segdistill.losses.common.resize import match_size
 from segdistill.losses.cwd import CWDLoss
 from segdistill.losses.dist import DISTLoss
@@ -25,10 +26,12 @@ __all__ = [
     "ATLoss",
     "AfDCDLoss",
     "AfDCDTerms",
+    "Basis",
     "CIRKDLoss",
     "CWDLoss",
     "DISTLoss",
     "DSDLoss",
+    "Directions",
     "DistillationLoss",
     "FitNetLoss",
     "IFVDLoss",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from segdistill.losses.common.directions import Directions
 from segdistill.util import ArgumentError
 
 
@@ -90,6 +91,11 @@ class DistillationLoss(nn.Module, ABC):
     def equal_buffers(self) -> tuple[str, ...]:
         """Names of buffers that it keeps equal in all processes by itself, so that nobody sends them. Default: none."""
         return ()
+
+    @property
+    def projection(self) -> Directions | None:
+        """What projects the teacher's map first; a loss that has it takes projected maps too. Default: None."""
+        return None
 
     def own_optimizer(self) -> torch.optim.Optimizer | None:
         """A new optimizer for parameters that learn towards another aim than the student's. Default: None."""

@@ -4,6 +4,7 @@ from typing import get_args
 
 from torch import Tensor
 
+from segdistill.losses.common.directions import Basis
 from segdistill.losses.common.generator import GeneratorName, Mask, MaskedGeneration, Reduction
 from segdistill.ops import Impl, check_choice
 
@@ -28,6 +29,9 @@ class MGDLoss(MaskedGeneration):
         generator: ``"plain"`` (two 3x3 convolutions) or ``"enhanced"`` (four).
         reduction: ``"paper"``: the sum over C * H * W, as published. ``"mean"``: their mean, so that the weight
             carries over between crops and widths.
+        width: Number of directions of the teacher's map that everything works in, below ``teacher_channels``. None: all
+            its channels, as published.
+        basis: ``"pca"``: the principal directions, fitted before the training; ``"random"``: drawn. See `Directions`.
         impl: ``"reference"``: as the formula says. ``"fused"``: projection, mask and first convolution as one, and the
             error image by image, which run everywhere. ``"auto"``: the form that suits sizes and device; the log says
             what it chose. The generator's further convolutions choose by themselves. The same numbers in all.
@@ -60,12 +64,15 @@ class MGDLoss(MaskedGeneration):
         mask: Mask = "random",
         generator: GeneratorName = "plain",
         reduction: Reduction = "paper",
+        width: int | None = None,
+        basis: Basis = "pca",
         impl: Impl = "auto",
     ) -> None:
         check_choice("reduction", reduction, get_args(Reduction))
         super().__init__(
-            student_channels, teacher_channels, mask=mask, mask_ratio=mask_ratio, generator=generator, impl=impl
-        )
+            student_channels, teacher_channels, mask=mask, mask_ratio=mask_ratio, generator=generator, width=width,
+            basis=basis, impl=impl,
+        )  # fmt: skip
         self.reduction: Reduction = reduction
 
     @property
@@ -78,7 +85,7 @@ class MGDLoss(MaskedGeneration):
 
         Args:
             student_features: (B, student_channels, h, w); resized bilinearly to the teacher's size if needed.
-            teacher_features: (B, teacher_channels, H, W), treated as a constant.
+            teacher_features: (B, teacher_channels, H, W), or its ``width`` directions; treated as a constant.
             keep: (B, 1, H, W) of 0 and 1, or bool; 1 where the student stays visible. Replaces the mask.
 
         Raises:

@@ -36,9 +36,8 @@ def _pass(loop: Loop, batch: Batch, num_valid: Tensor, lap: Lap) -> None:
     """Forward and backward pass of a micro-batch."""
     plan, distiller = loop.plan, loop.distiller
     with autocast(loop.accelerator.device, plan.precision):
-        teacher_output = None
+        teacher_output = loop.ask(batch.image)
         if loop.teacher is not None:
-            teacher_output = loop.teacher(batch.image)
             lap("teacher", "forward")
         with _cut(distiller, lap) as cuts:
             parts = distiller(batch.image, batch.target, teacher_output, num_valid=num_valid).parts

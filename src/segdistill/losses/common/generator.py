@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segdistill.losses.base import DistillationLoss
+from segdistill.losses.common.directions import Basis, Directions
 from segdistill.losses.common.resize import match_size
 from segdistill.ops import (
     Impl,
@@ -121,6 +122,8 @@ class MaskedGeneration(DistillationLoss):
         mask: As in :func:`draw_keep`.
         mask_ratio: As in :func:`draw_keep`.
         generator: Name in ``GENERATORS``.
+        width: Directions of the teacher's map that everything works in, see `Directions`. None: all its channels.
+        basis: Of the directions.
         impl: ``"reference"`` computes what is written, in float32 or more. ``"fused"``: projection, mask and first
             convolution as one, and the error image by image; what follows the first convolution as with ``"auto"``,
             since a plain convolution is the fastest that a GPU has. ``"auto"``: each in the form that suits the device.
@@ -135,6 +138,8 @@ class MaskedGeneration(DistillationLoss):
         mask: Mask,
         mask_ratio: float,
         generator: GeneratorName,
+        width: int | None,
+        basis: Basis,
         impl: Impl,
     ) -> None:
         super().__init__()
@@ -149,8 +154,14 @@ class MaskedGeneration(DistillationLoss):
         self.mask: Mask = mask
         self.mask_ratio = mask_ratio
         self.impl: Impl = impl
-        self.align = nn.Conv2d(student_channels, teacher_channels, 1)
-        self.generator = GENERATORS[generator](teacher_channels)
+        self.directions = None if width is None else Directions(teacher_channels, width, basis)
+        self.align = nn.Conv2d(student_channels, width or teacher_channels, 1)
+        self.generator = GENERATORS[generator](width or teacher_channels)
+
+    @property
+    def projection(self) -> Directions | None:
+        """The directions that everything works in; None: all channels."""
+        return self.directions
 
     def regenerate(
         self, student_features: Tensor, teacher_features: Tensor, keep: Tensor | None
@@ -159,7 +170,7 @@ class MaskedGeneration(DistillationLoss):
 
         Args:
             student_features: (B, student_channels, h, w), resized to the teacher's size.
-            teacher_features: (B, teacher_channels, H, W).
+            teacher_features: (B, teacher_channels, H, W), or (B, width, H, W) projected already.
             keep: (B, 1, H, W), which positions stay visible; None: drawn.
 
         Raises:
@@ -173,6 +184,8 @@ class MaskedGeneration(DistillationLoss):
             dtype = torch.get_autocast_dtype(device)
         with without_autocast(teacher_features):
             teacher = teacher_features.detach()
+            if self.directions is not None and teacher.shape[1] == self.teacher_channels:
+                teacher = self.directions(teacher.to(dtype))
             student = match_size(student_features.to(dtype), teacher)
             if keep is None:
                 keep = draw_keep(self.mask, self.mask_ratio, teacher)
@@ -181,13 +194,19 @@ class MaskedGeneration(DistillationLoss):
             return self.generator.finish(shallow, "reference" if self.impl == "reference" else "auto"), teacher
 
     def mimic(self, generated: Tensor, teacher: Tensor, reduction: Reduction) -> Tensor:
-        """Squared error of maps (B, C, H, W): ``"paper"`` sums C * H * W, ``"mean"`` averages them; a mean over B."""
+        """Squared error of maps (B, c, H, W): ``"paper"`` sums c * H * W, ``"mean"`` averages them; a mean over B.
+
+        The mean is over the channels of the teacher also where few directions are compared: the error in the others is
+        a constant, which is left out, so that a weight carries over between widths.
+        """
         total = squared_error(generated, teacher, impl=self.impl)
-        return total / (generated.numel() if reduction == "mean" else generated.shape[0])
+        batch, width = generated.shape[:2]
+        return total / (generated.numel() // width * self.teacher_channels if reduction == "mean" else batch)
 
     def _check(self, student: Tensor, teacher: Tensor, keep: Tensor | None) -> None:
         check_map("student_features", student, self.student_channels)
-        check_map("teacher_features", teacher, self.teacher_channels)
+        narrow = self.directions is not None and teacher.ndim == 4 and teacher.shape[1] == self.directions.width
+        check_map("teacher_features", teacher, teacher.shape[1] if narrow else self.teacher_channels)
         check_together(student, teacher)
         expected = (teacher.shape[0], 1, *teacher.shape[2:])
         if keep is not None and tuple(keep.shape) != expected:
