@@ -15,6 +15,7 @@ WIDTHS = (512, 320)  # ResNet-18, MobileNetV2
 SIZES = {"45x45": (45, 45), "64x64": (64, 64), "64x128": (64, 128)}
 BATCHES = {"cpu": (1, 2), "cuda": (1, 2, 8, 16)}
 WEIGHTS = (2e-6, 5e-3)
+FEW = 8  # times fewer directions than channels, in the narrow way
 
 
 def run(device: torch.device, *, turns: int, batches: tuple[int, ...] | None = None) -> Iterator[dict[str, Any]]:
@@ -40,11 +41,15 @@ def case(
     reference = PublishedAfDCD(student_channels, channels, pool_size=pool_size).to(device)
     ours = AfDCDLoss(student_channels, channels, pool_size=pool_size).to(device)
     ours.load_state_dict(reference.state_dict())
+    narrow = AfDCDLoss(student_channels, channels, pool_size=pool_size, width=channels // FEW, basis="random").to(
+        device
+    )
     student = torch.randn(batch, student_channels, *size, device=device, requires_grad=True)
     teacher = torch.randn(batch, channels, *size, device=device).relu()
     ways: dict[str, Way] = {
         "reference": lambda: total(reference, student, teacher),
         "ours": lambda: total(ours, student, teacher),
+        f"width={channels // FEW}": lambda: total(narrow, student, teacher),  # its projection included
     }
     if device.type == "cuda":
         # A loop in bf16 has channels-last maps, the teacher's in bf16.
@@ -55,7 +60,7 @@ def case(
                 return total(ours, student, teacher_low)
 
         ways["ours bf16"] = low
-    leaves = [student, *reference.parameters(), *ours.parameters()]
+    leaves = [student, *reference.parameters(), *ours.parameters(), *narrow.parameters()]
     found = measure(ways, leaves, turns=turns, device=device)
     return {"student_channels": student_channels, "channels": channels, "map": name, "batch": batch, **found}
 
