@@ -2,8 +2,9 @@
 
     python -m benchmarks.flops --out benchmarks/results/flops.json
 
-DeepLabV3-ResNet101 teaches DeepLabV3-ResNet18 on a crop of 256x512; the ratios are those of every crop. Every loss is counted as its formula is written, so
-the numbers are those of no device; what faster forms save is not in them.
+DeepLabV3-ResNet101 teaches DeepLabV3-ResNet18 on a crop of 256x512; the ratios are those of every
+crop. Every loss is counted as its formula is written, so the numbers are those of no device; what faster forms save is
+not in them.
 """
 
 import argparse

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from segdistill import ops
     from segdistill.comparison import compare
     from segdistill.data import import_data
-    from segdistill.distill import Distiller, Term
+    from segdistill.distill import Distiller, Term, fit_directions
     from segdistill.experiment import check, evaluate, init, prepare, profile, train
     from segdistill.losses import (
         LOSSES,
@@ -70,6 +70,7 @@ _HOMES = {
     "compare": "segdistill.comparison",
     "create_network": "segdistill.networks",
     "evaluate": "segdistill.experiment",
+    "fit_directions": "segdistill.distill",
     "import_data": "segdistill.data",
     "init": "segdistill.experiment",
     "load": "segdistill.prediction",
@@ -113,6 +114,7 @@ __all__ = [
     "compare",
     "create_network",
     "evaluate",
+    "fit_directions",
     "import_data",
     "init",
     "load",
