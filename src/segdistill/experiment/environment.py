@@ -6,7 +6,7 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -31,7 +31,7 @@ def environment(accelerator: Accelerator) -> Environment:
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         threads=torch.get_num_threads(),
         processes=accelerator.num_processes,
-        packages={name: version(name) for name in REPORTED_PACKAGES},
+        packages={name: found for name in REPORTED_PACKAGES if (found := _version(name))},
     )
 
 
@@ -39,6 +39,14 @@ def threads_of(folder: Path) -> int | None:
     """Threads that the run of a folder had; None if it does not say."""
     path = folder / store.ENVIRONMENT
     return store.read_record(Environment, path).threads if path.is_file() else None
+
+
+def _version(package: str) -> str | None:
+    """None of a package that is not installed, as ours where it runs from its source tree."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _commit() -> str | None:

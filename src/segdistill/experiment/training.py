@@ -32,7 +32,7 @@ from segdistill.experiment.threads import chosen_threads
 from segdistill.experiment.trackers import tensorboard
 from segdistill.measure import latencies
 from segdistill.metrics import Scores
-from segdistill.networks import ALONE, Network, save_network
+from segdistill.networks import ALONE, Network, save_network, synchronise_norms
 from segdistill.recipe import Recipe, dump_recipe
 from segdistill.store import AskedTeachers, BestStep, Confusion, Images, Labels, Result, TeacherScore
 from segdistill.types import Batch, SegOutput
@@ -117,8 +117,8 @@ class Runner:
             for network in (self.distiller, self.teacher):
                 if network is not None:
                     network.to(memory_format=torch.channels_last)
-        if accelerator.num_processes > 1 and self.device.type == "cuda":
-            self.distiller = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.distiller)  # type: ignore[no-untyped-call]
+        if accelerator.num_processes > 1 and self.device.type == "cuda" and not self.plan.freeze_bn:
+            synchronise_norms(self.distiller, self.distiller.network)
         if recipe.train.compile:
             self.distiller.network.module.compile()  # in place: names, weights and files stay
 

@@ -197,7 +197,7 @@ class Environment(Record):
         device: Name of the GPU, or ``cpu``.
         threads: Of torch.
         processes: That trained together.
-        packages: Versions by name.
+        packages: Versions by name, of those that are installed.
     """
 
     what: ClassVar[str] = "the environment of a run"
