@@ -2,8 +2,10 @@
 
 from segdistill.distill.distiller import Distiller
 from segdistill.distill.term import Term
+from segdistill.distill.unread import unread_parameters
 
 __all__ = [
     "Distiller",
     "Term",
+    "unread_parameters",
 ]

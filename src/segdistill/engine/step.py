@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from segdistill.distill import Distiller
+from segdistill.distill import Distiller, unread_parameters
 from segdistill.engine.evaluation import to_device
 from segdistill.engine.meter import Clock, Meter
 from segdistill.engine.optim import parameters_of, set_lr
@@ -131,8 +131,13 @@ class Loop:
 
 
 def wrap(distiller: Distiller, accelerator: Accelerator) -> nn.Module:
-    """The distiller as the processes share it, without sending buffers that are equal anyway at every step."""
+    """The distiller as the processes share it, without sending buffers that are equal anyway at every step.
+
+    What no loss reads is frozen: DDP would wait for its gradient and end the run at the second step.
+    """
     if accelerator.num_processes > 1:
+        for parameter in unread_parameters(distiller):
+            parameter.requires_grad_(False)
         losses = distiller.distillation_losses()
         names = [f"losses.{name}.{buffer}" for name, loss in losses.items() for buffer in loss.equal_buffers]
         distiller._ddp_params_and_buffers_to_ignore = names  # type: ignore[assignment]  # what DDP looks for
