@@ -37,7 +37,8 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     if device == "cuda" and not torch.cuda.is_available():
         raise ArgumentError("`train.device` is cuda, but torch sees no GPU here. Set train.device=cpu.")
     cpu = device == "cpu" or not torch.cuda.is_available()
-    return Accelerator(cpu=cpu, step_scheduler_with_optimizer=False)
+    # The recipe's precision alone counts, whatever `accelerate launch` was told.
+    return Accelerator(cpu=cpu, mixed_precision="no", step_scheduler_with_optimizer=False)
 
 
 def score_set(
