@@ -10,6 +10,7 @@ from tests.experiment.settings import TINY
 
 import segdistill as sd
 from segdistill import store
+from segdistill.experiment import scoring
 from segdistill.experiment.devices import filled_in, for_device, in_words, switched
 from segdistill.experiment.settings import build_plan
 from segdistill.recipe import load_recipe
@@ -143,6 +144,18 @@ def test_a_run_writes_down_and_says_what_it_took_and_keeps_its_recipe(tmp_path, 
     (line,) = (message for message in caplog.messages if "set others" in message)
     assert line.startswith("cpu: 1 thread, fp32, channels first (")
     assert line in (trained.folder / store.EVENTS).read_text()
+
+
+def test_a_run_is_scored_again_in_the_precision_of_its_training(tmp_path, monkeypatch):
+    folder = sd.train(recipe(), out=tmp_path / "run").folder
+    store.write_json(folder / store.ENVIRONMENT, store.read_json(folder / store.ENVIRONMENT) | {"precision": "bf16"})
+    seen = []
+    evaluate = scoring.evaluate
+    monkeypatch.setattr(scoring, "evaluate", lambda *a, **k: seen.append(k["precision"]) or evaluate(*a, **k))
+    for network in (folder, folder / store.STUDENT):
+        scoring.score_network(recipe(), network)
+    scoring.score_network(recipe("train.precision=fp32"), folder)
+    assert seen == [torch.bfloat16, torch.bfloat16, torch.float32]
 
 
 def test_a_run_of_another_device_goes_on_as_it_began(tmp_path):

@@ -15,6 +15,7 @@ from segdistill.engine import Segment, evaluate, score
 from segdistill.experiment.classes import in_order
 from segdistill.experiment.datasets import build_dataset
 from segdistill.experiment.devices import for_device
+from segdistill.experiment.environment import environment_of
 from segdistill.experiment.settings import build_plan, build_protocol
 from segdistill.metrics import (
     BOUNDARY_RULE,
@@ -173,7 +174,8 @@ def score_network(
         ``{"score", "protocol"}`` as in ``result.json``.
     """
     accelerator = make_accelerator(recipe)
-    recipe = for_device(recipe, accelerator.device)
+    run = network if network.is_dir() else network.parent
+    recipe = for_device(recipe, accelerator.device, environment_of(run))  # in the precision of its training
     chosen = split or recipe.data.test_split or recipe.data.val_split or recipe.data.train_split
     dataset = build_dataset(recipe.data, chosen, paper=recipe.evaluate.protocol == "paper")
     predictor = load_predictor(
