@@ -86,7 +86,7 @@ def our_step(image: Tensor, labels: Tensor, *, low: bool) -> Made:
     student = DeepLabV3("resnet18", 128).to(device, memory_format=torch.channels_last)
     weight = dict(zip(("mimic", "contrast"), WEIGHTS, strict=True))
     terms = [Term("kd"), Term(AfDCDLoss(*CHANNELS), layer="layer4", weight=weight)]
-    distiller = Distiller(student, terms, teacher=teacher).to(device)
+    distiller = Distiller(student, terms, teacher=teacher).to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(distiller.parameters(), 1e-3, momentum=0.9, weight_decay=1e-4)
     image = image.to(memory_format=torch.channels_last)
 

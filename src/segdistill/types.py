@@ -37,7 +37,8 @@ class Batch(NamedTuple):
     Attributes:
         image: (B, C, H, W), RGB or the channels that ``data.channels`` says. From the loader ``uint8``, or float in
             [0, 1] where files are deeper; float in [0, 1] once on the device.
-        target: (B, H, W), int64 train ids; ``IGNORE_INDEX`` where a pixel does not count.
+        target: (B, H, W), train ids; ``IGNORE_INDEX`` where a pixel does not count. uint8 from the training loader,
+            int64 once on the device.
     """
 
     image: Tensor

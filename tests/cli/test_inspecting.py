@@ -1,4 +1,5 @@
 import json
+import re
 
 from tests.cli.settings import TINY
 from tests.data.fakes import make_camvid, make_folder, truncate
@@ -98,6 +99,7 @@ def test_profile_prints_a_row_for_every_part_of_the_step(ok, tmp_path, save_netw
         assert ("-" if stage["backward_ms"] is None else f"{stage['backward_ms']:.2f}") in row
         assert f"{100 * stage['share']:.1f}" in row
     assert "cpu, fp32, channels_last, teacher with " in printed
+    assert re.search(r"Slowest: \w+, \d+ % of the step\. \w+", printed)
     assert " batch norms folded, 2 images a step, medians over 1 steps" in printed
 
 

@@ -53,6 +53,20 @@ def run(tmp_path):
     return Planned("mine", load_recipe("demo_student", ["train.iterations=10000"]), tmp_path / "run")
 
 
+def test_the_memory_of_a_gpu_is_free_before_workers_start(tmp_path, run, monkeypatch):
+    done = []
+    monkeypatch.setattr(module.gc, "collect", lambda: done.append("collect"))
+    monkeypatch.setattr(module.torch.cuda, "empty_cache", lambda: done.append("empty"))
+
+    def start(*_):
+        done.append("start")
+        return subprocess.Popen([sys.executable, "-c", ""])
+
+    monkeypatch.setattr(module, "_start", start)
+    run_workers([run], 2, tmp_path, lambda _: None)
+    assert done == ["collect", "empty", "start", "start"]
+
+
 def test_a_worker_that_fails_shows_the_end_of_its_log(tmp_path, run):
     wrong = run._replace(recipe=load_recipe("demo_student", ["model.name=deeplabv3_resnet81"]))
     with pytest.raises(

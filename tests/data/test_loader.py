@@ -36,7 +36,7 @@ def test_batches(camvid):
         assert isinstance(batch, Batch)
         assert type(batch.image) is type(batch.target) is torch.Tensor
         assert (batch.image.shape, batch.image.dtype) == ((4, 3, 16, 16), torch.uint8)
-        assert (batch.target.shape, batch.target.dtype) == ((4, 16, 16), torch.int64)
+        assert (batch.target.shape, batch.target.dtype) == ((4, 16, 16), torch.uint8)
     assert same(batches, stream(camvid))
     assert not same(batches, stream(camvid, seed=4))
 

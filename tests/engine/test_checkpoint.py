@@ -57,6 +57,36 @@ def test_a_restored_run_goes_on_bit_for_bit(tmp_path, name):
         assert torch.equal(value, other.state_dict()[key]), key
 
 
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_momentum_comes_back_in_the_layout_of_its_parameter(tmp_path, name):
+    def in_layout():
+        network, _ = make(name)
+        network[2] = nn.Conv2d(4, 2, 3)  # of a 1x1 kernel both layouts are the same
+        network.to(memory_format=torch.channels_last)
+        return network, make_optimizer(network.parameters(), name=name, lr=0.1, momentum=0.9, weight_decay=0)
+
+    def layouts(optimizer):
+        return {
+            (index, key): (value.stride(), value.dtype)
+            for index, state in optimizer.state_dict()["state"].items()
+            for key, value in state.items()
+            if isinstance(value, torch.Tensor)
+        }
+
+    network, optimizer = in_layout()
+    step(network, optimizer, 0)
+    before = layouts(optimizer)
+    assert (before[4, "momentum_buffer" if name == "sgd" else "exp_avg"])[0] == (36, 1, 12, 4)  # channels side by side
+    save(tmp_path / "state", network, optimizer)
+    other, other_optimizer = in_layout()
+    checkpoint.restore(checkpoint.load(tmp_path / "state"), model=other, optimizers=[other_optimizer])
+    assert layouts(other_optimizer) == before
+    for seed in (1, 2):
+        step(network, optimizer, seed)
+        step(other, other_optimizer, seed)
+    assert all(torch.equal(one, two) for one, two in zip(network.parameters(), other.parameters(), strict=True))
+
+
 def test_a_checkpoint_before_the_first_step_has_no_optimizer_state(tmp_path):
     network, optimizer = make()
     save(tmp_path / "x", network, optimizer)

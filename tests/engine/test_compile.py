@@ -89,7 +89,7 @@ def test_loss_gradients_and_steps_are_those_of_the_plain_networks():
 
     there, here, meter = batches(), batches(), Meter(torch.device("cpu"))
     for step in range(3):  # the second one measures the gradient of each part, too
-        clock = Clock(0, 0, 2) if step == 1 else None
+        clock = Clock(0, 0, 2, torch.device("cpu")) if step == 1 else None
         norms = [loop.step(step, 0.1, data, meter, clock) for loop, data in ((plain, there), (compiled, here))]
         assert norms[0] == (None if clock is None else pytest.approx(norms[1], rel=1e-3))
     split_step(plain, 3, 0.1, there, lambda *_: None)

@@ -193,6 +193,13 @@ def test_the_paper_protocol_counts_absent_classes_as_zero():
     assert score(confusion, Protocol(absent="zero")).miou == pytest.approx((6 / 8 + 8 / 10) / 3)
 
 
+def test_to_device_widens_labels_of_a_byte():
+    target = torch.tensor([[[0, 1, 18, IGNORE_INDEX]]], dtype=torch.uint8)
+    moved = to_device(Batch(torch.zeros(1, 3, 1, 4), target), CPU).target
+    assert moved.dtype == torch.int64
+    assert moved.tolist() == [[[0, 1, 18, IGNORE_INDEX]]]
+
+
 def test_to_device_scales_bytes_and_leaves_floats():
     image, target = torch.tensor([0, 51, 255], dtype=torch.uint8), torch.tensor([1])
     assert torch.allclose(to_device(Batch(image, target), CPU).image, torch.tensor([0.0, 0.2, 1.0]))

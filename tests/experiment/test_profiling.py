@@ -47,6 +47,8 @@ def test_stages_of_a_distillation_add_up(recipe):
         assert (stage.backward_ms is None) == (stage.name in ("loading", "teacher", "optimizer"))
         assert stage.share == pytest.approx((stage.forward_ms + (stage.backward_ms or 0)) / total)
     assert 0.2 < measured.split_ms / measured.step_ms < 5  # generous: other work may run beside the tests
+    slowest = max(measured.stages, key=lambda stage: stage.share)
+    assert measured.advice.startswith(f"Slowest: {slowest.name}, {100 * slowest.share:.0f} % of the step. ")
     assert (measured.batch_size, measured.steps, measured.device, measured.precision) == (2, 3, "cpu", "fp32")
 
 

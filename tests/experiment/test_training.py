@@ -266,6 +266,18 @@ def test_two_processes_match_one_at_the_same_global_batch(teacher, tmp_path):
         torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
 
 
+def test_two_processes_train_a_student_whose_auxiliary_head_counts_nothing(tmp_path):
+    settings = [*TINY, "train.iterations=3", "train.val_every=3", "train.freeze_bn=true", "train.aux_weight=0",
+                "model.options.dropout=false", "model.options.aux=true"]  # fmt: skip
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    run("train", "demo_student", *settings, "--out", tmp_path / "two", launcher=torchrun)
+    run_recipe(load_recipe("demo_student", settings), tmp_path / "one")
+    first, second = (load_file(tmp_path / folder / store.STUDENT) for folder in ("one", "two"))
+    assert any(name.startswith("aux.") for name in first)
+    for name, tensor in first.items():
+        torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+
+
 def test_a_term_that_diverges_stops_the_run_with_a_sentence(teacher, tmp_path):
     settings = [
         *TINY,

@@ -133,6 +133,7 @@ def print_profile(measured: "Profile") -> None:
         highlight=False,
         soft_wrap=True,
     )
+    out.print(escape(measured.advice), highlight=False, soft_wrap=True)
 
 
 def print_room(needed: int, free: int) -> None:

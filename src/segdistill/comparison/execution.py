@@ -15,7 +15,7 @@ from accelerate.utils import broadcast_object_list
 
 from segdistill import store
 from segdistill.comparison.planning import Own, Planned
-from segdistill.experiment import Runner, build, make_accelerator, refuse_other, run_recipe
+from segdistill.experiment import Runner, build, for_device, make_accelerator, refuse_other, run_recipe, switched
 from segdistill.recipe import Recipe, change_recipe
 from segdistill.store import Failed
 from segdistill.util import NotFiniteError, lock
@@ -116,6 +116,9 @@ def _seconds_at_steps(recipe: Recipe, own: Own) -> list[float]:
     trial = change_recipe(recipe, {"train": short, "data": recipe.data.model_dump() | {"val_split": None}})
     seconds: list[float] = []
     with tempfile.TemporaryDirectory() as scratch, contextlib.suppress(NotFiniteError):
-        runner = Runner(trial, build(trial, *own), Path(scratch), make_accelerator(trial))
-        runner.train(resume=False, on_log=lambda record: seconds.append(record["seconds"]))
+        accelerator = make_accelerator(trial)
+        trial = for_device(trial, accelerator.device)
+        with switched(trial, accelerator.device.type):
+            runner = Runner(trial, build(trial, *own), Path(scratch), accelerator)
+            runner.train(resume=False, on_log=lambda record: seconds.append(record["seconds"]))
     return seconds

@@ -8,7 +8,7 @@ from typing import Any
 from segdistill import store
 from segdistill.comparison.execution import OnLog, finish_all, measure_speeds
 from segdistill.comparison.planning import Comparison, Planned, Variant, in_order
-from segdistill.experiment import ask_teachers, build, make_accelerator, refuse_silent
+from segdistill.experiment import ask_teachers, build, for_device, make_accelerator, refuse_silent
 from segdistill.recipe import TeacherConfig, change_recipe, differences
 from segdistill.store import FORMAT, MethodRecord, read_comparison
 from segdistill.util import RecipeError, SegdistillError, command, lock
@@ -43,14 +43,15 @@ def _set_up(comparison: Comparison, on_log: OnLog) -> list[Planned]:
         if variant.name in tried:
             continue
         try:
-            built = build(variant.recipe, *comparison.own)
+            recipe = for_device(variant.recipe, accelerator.device)
+            built = build(recipe, *comparison.own)
             built.distiller.to(accelerator.device)
             if built.teacher is not None:
                 built.teacher.to(accelerator.device)
-            refuse_silent(variant.recipe, built, accelerator.device)
-            if accelerator.is_main_process and variant.recipe.terms and variant.recipe.taught_by not in asked:
-                ask_teachers(variant.recipe, built, accelerator.device)
-                asked.append(variant.recipe.taught_by)
+            refuse_silent(recipe, built, accelerator.device)
+            if accelerator.is_main_process and recipe.terms and recipe.taught_by not in asked:
+                ask_teachers(recipe, built, accelerator.device)
+                asked.append(recipe.taught_by)
         except SegdistillError as error:
             raise RecipeError(f"method {variant.name}: {error}") from error
     speeds, seconds = (dict(known.seconds_per_step), known.budget_seconds) if known else ({}, None)

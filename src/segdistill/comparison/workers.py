@@ -1,5 +1,6 @@
 """Several processes on one comparison: each takes the runs that nobody else has."""
 
+import gc
 import json
 import os
 import subprocess
@@ -36,6 +37,7 @@ def run_workers(runs: Sequence[Planned], jobs: int, folder: Path, on_done: Calla
         RunError: If a worker failed; shows the end of its log.
         Stopped: If SIGINT or SIGTERM came; the workers have saved their state.
     """
+    free_memory()
     files = [folder / f"worker_{number}.log" for number in range(jobs)]
     pending = list(runs)
     with StopSignal() as stop:
@@ -57,6 +59,12 @@ def run_workers(runs: Sequence[Planned], jobs: int, folder: Path, on_done: Calla
         if code:
             last = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
             raise RunError(f"a worker ended with exit code {code}: {' '.join(last)} (all of it: {file})")
+
+
+def free_memory() -> None:
+    """Give back what this process holds on a GPU: the teacher that it trained is on file, and workers need the room."""
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def _start(runs: Sequence[Planned], number: int, jobs: int, file: Path) -> "subprocess.Popen[bytes]":

@@ -47,7 +47,9 @@ class TrainItems(Dataset[Item]):
                 continue
             generator = _generator("augment", self.seed, position)
             image, mask = self.transform(*resize(image, mask, self.scale), generator)
-            return Item(Batch(image.as_subclass(torch.Tensor), mask.as_subclass(torch.Tensor).long()), faults)
+            # Train ids stay a byte a pixel on the way out of a worker: eight would fill the 64 MB of shared memory that
+            # a container has with one batch. `to_device` widens them.
+            return Item(Batch(image.as_subclass(torch.Tensor), mask.as_subclass(torch.Tensor)), faults)
         return Item(None, faults)
 
 

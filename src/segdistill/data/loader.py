@@ -120,7 +120,7 @@ def train_loader(
         pin_memory: Put batches in page-locked memory, for a CUDA device.
 
     Returns:
-        An iterable of ``Batch``: image (b, c, h, w), uint8 or float from 0 to 1, and target (b, h, w) int64,
+        An iterable of ``Batch``: image (b, c, h, w), uint8 or float from 0 to 1, and target (b, h, w) uint8,
         ``accumulate`` a step. Its iteration raises ``DataError`` that lists the files once there are too many faulty
         ones.
 

@@ -294,6 +294,7 @@ def _cross_entropy(logits: Tensor, labels: Tensor, num_valid: Tensor | None) -> 
     """Mean over labelled pixels, in float32; zero with a gradient where no pixel has a label."""
     with torch.autocast(logits.device.type, enabled=False):
         logits = resize_logits(logits.to(torch.promote_types(logits.dtype, torch.float32)), labels.shape[-2:])
-        total = F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="sum")
+        reduction = "none" if torch.are_deterministic_algorithms_enabled() else "sum"  # a GPU's sum adds in any order
+        total = F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction=reduction).sum()
         count = (labels != IGNORE_INDEX).sum() if num_valid is None else num_valid
         return total / count.clamp_min(1)

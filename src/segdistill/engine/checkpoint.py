@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from segdistill.engine.optim import parameters_of
 from segdistill.util import CheckpointError, seal, unsealed, write_atomic
 
 FORMAT = "segdistill-checkpoint-3"
@@ -101,8 +102,16 @@ def restore(checkpoint: Checkpoint, *, model: nn.Module, optimizers: Sequence[to
         reasons = textwrap.shorten(str(error), 300, placeholder=" ...")  # PyTorch gives a line for each tensor
         raise CheckpointError(f"the checkpoint is of another model: {reasons}") from None
     states: list[dict[int, dict[str, Tensor]]] = [{} for _ in optimizers]
+    parameters = [parameters_of(optimizer) for optimizer in optimizers]
     for name, tensor in checkpoint.optimizer.items():
         which, index, key = name.split(".", 2)
+        if key != "step":
+            tensor = _as(parameters[int(which)][int(index)], tensor)
         states[int(which)].setdefault(int(index), {})[key] = tensor
     for optimizer, state in zip(optimizers, states, strict=True):
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _as(parameter: Tensor, state: Tensor) -> Tensor:
+    """A parameter's momentum laid out in memory as the parameter, without which optimizers take a slow path."""
+    return torch.empty_like(parameter, dtype=state.dtype, requires_grad=False).copy_(state)

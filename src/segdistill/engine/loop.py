@@ -91,7 +91,7 @@ def train(
             store.drop_records_after(run / name, progress.step)
     loop = Loop(distiller, wrap(distiller, accelerator), teacher, optimizers, plan, accelerator)
     memory, peak_before = PeakMemory(accelerator.device), progress.peak_memory_mb
-    clock = Clock(progress.seconds, progress.step, plan.batch_size)
+    clock = Clock(progress.seconds, progress.step, plan.batch_size, accelerator.device)
 
     saved_step = progress.step
 

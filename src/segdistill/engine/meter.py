@@ -80,8 +80,9 @@ class Meter:
 class Clock:
     """Wall-clock of the training of a run, over its interruptions; validations and diagnostics stop it."""
 
-    def __init__(self, seconds_before: float, step: int, batch_size: int) -> None:
+    def __init__(self, seconds_before: float, step: int, batch_size: int, device: torch.device) -> None:
         self.start = time.perf_counter() - seconds_before
+        self.device = device
         self.last_step, self.last_seconds = step, seconds_before
         self.batch_size = batch_size
 
@@ -91,12 +92,17 @@ class Clock:
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """What runs inside does not count."""
-        before = time.perf_counter()
+        """What runs inside does not count; what a GPU still has to do from before does."""
+        before = self._now()
         try:
             yield
         finally:
-            self.start += time.perf_counter() - before
+            self.start += self._now() - before
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
 
     def lap(self, step: int) -> dict[str, float]:
         """What stands in ``timing.jsonl``: seconds, and images a second since the last lap with steps."""

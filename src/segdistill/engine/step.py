@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from segdistill.distill import Distiller
+from segdistill.distill import Distiller, unread_parameters
 from segdistill.engine.evaluation import to_device
 from segdistill.engine.meter import Clock, Meter
 from segdistill.engine.optim import parameters_of, set_lr
@@ -134,8 +134,13 @@ class Loop:
 
 
 def wrap(distiller: Distiller, accelerator: Accelerator) -> nn.Module:
-    """The distiller as the processes share it, without sending buffers that are equal anyway at every step."""
+    """The distiller as the processes share it, without sending buffers that are equal anyway at every step.
+
+    What no loss reads is frozen: DDP would wait for its gradient and end the run at the second step.
+    """
     if accelerator.num_processes > 1:
+        for parameter in unread_parameters(distiller):
+            parameter.requires_grad_(False)
         losses = distiller.distillation_losses()
         names = [f"losses.{name}.{buffer}" for name, loss in losses.items() for buffer in loss.equal_buffers]
         distiller._ddp_params_and_buffers_to_ignore = names  # type: ignore[assignment]  # what DDP looks for
@@ -157,7 +162,16 @@ def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextMan
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
 
 
-def eager() -> AbstractContextManager[Any]:
-    """Compiled networks run as they are written: for images of any size, and for what happens once."""
-    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
-    return stance
+@contextmanager
+def eager() -> Iterator[None]:
+    """For images of any size, and for what happens once.
+
+    Compiled networks run as they are written, and cuDNN tries out nothing, which it would at every new size.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    finally:
+        torch.backends.cudnn.benchmark = before

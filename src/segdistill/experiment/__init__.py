@@ -4,6 +4,7 @@ from segdistill.experiment.asking import ask_teachers
 from segdistill.experiment.checking import check, refuse_silent, try_step
 from segdistill.experiment.checkup import Checkup
 from segdistill.experiment.datasets import build_datasets, build_sources
+from segdistill.experiment.devices import for_device, switched
 from segdistill.experiment.evidence import write_gallery
 from segdistill.experiment.folders import new_folder, recipe_of, refuse_other
 from segdistill.experiment.given import GIVEN, given_changes, recipe_with
@@ -43,6 +44,7 @@ __all__ = [
     "check",
     "evaluate",
     "examine_set",
+    "for_device",
     "given_changes",
     "init",
     "make_accelerator",
@@ -57,6 +59,7 @@ __all__ = [
     "score_network",
     "score_set",
     "shown_teacher",
+    "switched",
     "tappable",
     "train",
     "try_step",

@@ -6,21 +6,22 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 
 from segdistill import store
+from segdistill.recipe import Recipe
 from segdistill.store import Environment
 from segdistill.util import command
 
 REPORTED_PACKAGES = ("segdistill", "torch", "torchvision", "timm", "accelerate", "numpy")
 
 
-def environment(accelerator: Accelerator) -> Environment:
-    """What a number depends on beside the recipe."""
+def environment(accelerator: Accelerator, recipe: Recipe) -> Environment:
+    """What a number depends on beside the recipe, and what that left to the device: see `for_device`."""
     device = accelerator.device
     return Environment(
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -31,14 +32,24 @@ def environment(accelerator: Accelerator) -> Environment:
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         threads=torch.get_num_threads(),
         processes=accelerator.num_processes,
-        packages={name: version(name) for name in REPORTED_PACKAGES},
+        precision=recipe.train.precision,
+        channels_last=recipe.train.channels_last,
+        packages={name: found for name in REPORTED_PACKAGES if (found := _version(name))},
     )
 
 
-def threads_of(folder: Path) -> int | None:
-    """Threads that the run of a folder had; None if it does not say."""
+def environment_of(folder: Path) -> Environment | None:
+    """What the run of a folder had; None if it does not say."""
     path = folder / store.ENVIRONMENT
-    return store.read_record(Environment, path).threads if path.is_file() else None
+    return store.read_record(Environment, path) if path.is_file() else None
+
+
+def _version(package: str) -> str | None:
+    """None of a package that is not installed, as ours where it runs from its source tree."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _commit() -> str | None:

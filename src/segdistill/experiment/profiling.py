@@ -5,6 +5,7 @@ the next begins; see `measure.split`. The difference between a whole step and th
 costs, or, on a GPU, what they win by overlapping.
 """
 
+import os
 import statistics
 import time
 from collections import defaultdict
@@ -17,6 +18,8 @@ import torch
 from torch import nn
 
 from segdistill.engine import Loop, Meter, eager
+from segdistill.experiment.advice import advise
+from segdistill.experiment.devices import for_device, switched
 from segdistill.experiment.fitting import fit_terms
 from segdistill.experiment.given import Given, recipe_with
 from segdistill.experiment.scoring import make_accelerator
@@ -64,6 +67,7 @@ class Profile(NamedTuple):
         device: ``cpu``, or the name of the GPU.
         precision: ``fp32`` or ``bf16``.
         options: What else makes a step cheaper, in words: ``channels_last``, ``compiled student``, ...
+        advice: The slowest stage and the option that would help, in words.
     """
 
     stages: list[Stage]
@@ -75,6 +79,7 @@ class Profile(NamedTuple):
     device: str
     precision: str
     options: list[str]
+    advice: str
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, stages as mappings."""
@@ -127,8 +132,13 @@ def profile(
         raise ArgumentError(
             f"a profile is of one process; got {accelerator.num_processes}. Start it without torchrun or accelerate."
         )
-    built = build(recipe, student, teacher)
-    runner = Runner(recipe, built, Path(), accelerator)
+    recipe = for_device(recipe, accelerator.device)
+    with switched(recipe, accelerator.device.type):
+        return _measure(Runner(recipe, build(recipe, student, teacher), Path(), accelerator), steps, advance)
+
+
+def _measure(runner: Runner, steps: int, advance: Callable[[], None]) -> Profile:
+    recipe, built, accelerator, rounds = runner.recipe, runner.built, runner.accelerator, PROFILE_WARM_UP + steps
     device, plan, distiller = runner.device, runner.plan, runner.distiller
     fit_terms(distiller, runner.teacher, runner.batches, accelerator, plan, images=recipe.data.batch_size)
     loop = Loop(distiller, accelerator.prepare_model(distiller), runner.teacher, built.optimizers, plan, accelerator)
@@ -148,22 +158,25 @@ def profile(
             memory = _Memory(reader)
             split_step(loop, 2 * rounds, lr, batches, memory.lap)
     ms = {key: statistics.median(split[key] for split in splits[PROFILE_WARM_UP:]) for key in splits[-1]}
+    stages = _stages(ms, memory.peaks)
+    shares = {stage.name: stage.share for stage in stages}
     return Profile(
-        stages=_stages(ms, memory.peaks),
+        stages=stages,
         step_ms=statistics.median(wholes[PROFILE_WARM_UP:]),
         split_ms=sum(ms.values()),
         peak_bytes=memory.peak,
         batch_size=recipe.data.batch_size,
         steps=steps,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        precision=recipe.train.precision,
+        precision=str(recipe.train.precision),
         options=_options(recipe, built.teachers),
+        advice=advise(shares, recipe, on_gpu=device.type == "cuda", cores=os.cpu_count() or 1),
     )
 
 
 def _options(recipe: Recipe, teachers: Mapping[str, Teacher]) -> list[str]:
     train = recipe.train
-    options = {"channels_last": train.channels_last, "compiled student": train.compile}
+    options = {"channels_last": bool(train.channels_last), "compiled student": train.compile}
     for name, teacher in teachers.items():
         config = recipe.taught_by[name]
         title = name if name == ALONE else f"teacher {name}"

@@ -14,6 +14,8 @@ from segdistill.data import SegmentationDataset, eval_loader
 from segdistill.engine import Segment, evaluate, score
 from segdistill.experiment.classes import in_order
 from segdistill.experiment.datasets import build_dataset
+from segdistill.experiment.devices import for_device
+from segdistill.experiment.environment import environment_of
 from segdistill.experiment.settings import build_plan, build_protocol
 from segdistill.metrics import (
     BOUNDARY_RULE,
@@ -37,7 +39,8 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     if device == "cuda" and not torch.cuda.is_available():
         raise ArgumentError("`train.device` is cuda, but torch sees no GPU here. Set train.device=cpu.")
     cpu = device == "cpu" or not torch.cuda.is_available()
-    return Accelerator(cpu=cpu, step_scheduler_with_optimizer=False)
+    # The recipe's precision alone counts, whatever `accelerate launch` was told.
+    return Accelerator(cpu=cpu, mixed_precision="no", step_scheduler_with_optimizer=False)
 
 
 def score_set(
@@ -171,6 +174,8 @@ def score_network(
         ``{"score", "protocol"}`` as in ``result.json``.
     """
     accelerator = make_accelerator(recipe)
+    run = network if network.is_dir() else network.parent
+    recipe = for_device(recipe, accelerator.device, environment_of(run))  # in the precision of its training
     chosen = split or recipe.data.test_split or recipe.data.val_split or recipe.data.train_split
     dataset = build_dataset(recipe.data, chosen, paper=recipe.evaluate.protocol == "paper")
     predictor = load_predictor(

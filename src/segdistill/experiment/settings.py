@@ -6,7 +6,7 @@ from segdistill.recipe import Recipe
 
 
 def build_plan(recipe: Recipe) -> Plan:
-    """The numbers of the loop."""
+    """The numbers of the loop; where nobody asked the device, those of a CPU."""
     train, optim = recipe.train, recipe.optim
 
     def lr(step: int) -> float:
@@ -18,7 +18,7 @@ def build_plan(recipe: Recipe) -> Plan:
         lr=lr,
         batch_size=recipe.data.batch_size,
         accumulate=train.accumulate,
-        precision=PRECISIONS[train.precision],
+        precision=PRECISIONS[train.precision or "fp32"],
         val_every=train.val_every,
         save_every=train.save_every or train.val_every,
         log_every=train.log_every,
@@ -26,7 +26,7 @@ def build_plan(recipe: Recipe) -> Plan:
         clip=optim.clip,
         clip_terms=optim.clip_terms,
         freeze_bn=train.freeze_bn,
-        channels_last=train.channels_last,
+        channels_last=bool(train.channels_last),
     )
 
 

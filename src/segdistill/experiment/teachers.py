@@ -43,7 +43,7 @@ def build_teachers(recipe: Recipe, labels: LabelTable, *, own: str | None = None
         keys = keys_of(key, TeacherConfig.model_fields) | {"path": f"{key}.weights"}
         with about(keys, otherwise=f"{key}.weights"):
             built[name] = build_teacher(
-                config, labels, precision=recipe.train.precision, own=own, layers=layers_read(recipe)
+                config, labels, precision=recipe.train.precision or "fp32", own=own, layers=layers_read(recipe)
             )
     return built[ALONE] if built.keys() == {ALONE} else Teachers(built) if built else None
 

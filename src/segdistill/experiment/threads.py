@@ -8,7 +8,6 @@ with what it had.
 """
 
 import contextlib
-import logging
 import os
 from collections.abc import Iterator
 
@@ -19,8 +18,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from segdistill.experiment.session import Built
 from segdistill.networks import evaluating
 from segdistill.recipe import Recipe
-
-logger = logging.getLogger(__name__)
 
 WORK_PER_THREAD = 60e6
 """Floating-point operations of a layer's forward and backward pass from which a further thread pays."""
@@ -49,7 +46,6 @@ def chosen_threads(recipe: Recipe, built: Built, device: torch.device, earlier: 
     allowed = min(given, int(os.environ.get(CORES, given)))
     wanted = recipe.train.threads or earlier or int(work_per_layer(recipe, built) / WORK_PER_THREAD)
     threads = max(1, min(allowed, wanted))
-    logger.info("%d of %d threads (train.threads or OMP_NUM_THREADS set another number)", threads, given)
     torch.set_num_threads(threads)
     try:
         yield

@@ -17,7 +17,8 @@ from segdistill.engine import Progress, Segment, checkpoint, eager, train
 from segdistill.experiment.asking import ask_teachers, sentence
 from segdistill.experiment.checking import refuse_faults
 from segdistill.experiment.describing import term_record
-from segdistill.experiment.environment import environment, event_log, threads_of
+from segdistill.experiment.devices import for_device, in_words, place, switched
+from segdistill.experiment.environment import environment, environment_of, event_log
 from segdistill.experiment.evidence import write_gallery
 from segdistill.experiment.features import NUM_IMAGES, write_pixel_features
 from segdistill.experiment.fitting import direction_notes, fit_terms
@@ -72,20 +73,24 @@ def run_recipe(
     if resume and store.is_complete(folder):
         return store.read_record(Result, folder / store.RESULT).as_json()
     accelerator = make_accelerator(recipe)
-    earlier = threads_of(folder) if resume else None
+    device = accelerator.device
+    earlier = environment_of(folder) if resume else None
     with contextlib.ExitStack() as start:
         if accelerator.is_main_process:
             start.callback(Start(folder).undo)
             store.write_text(folder / store.RECIPE, dump_recipe(recipe))
-        with event_log(folder, accelerator):
+        recipe = for_device(recipe, device, earlier)
+        with event_log(folder, accelerator), switched(recipe, device.type):
             built = build(recipe, student, teacher)
-            with chosen_threads(recipe, built, accelerator.device, earlier):
+            with chosen_threads(recipe, built, device, earlier.threads if earlier else None):
                 runner = Runner(recipe, built, folder, accelerator)
                 if accelerator.is_main_process:
-                    store.write_record(folder / store.ENVIRONMENT, environment(accelerator))
+                    found = environment(accelerator, recipe)
+                    logger.info(in_words(recipe, str(found.device), torch.get_num_threads()))
+                    store.write_record(folder / store.ENVIRONMENT, found)
                     with eager():
-                        refuse_faults(recipe, built, accelerator.device)
-                        _ask(recipe, built, folder, accelerator.device)
+                        refuse_faults(recipe, built, device)
+                        _ask(recipe, built, folder, device)
                 start.pop_all()  # from here on the folder is a run's
                 progress = runner.train(resume=resume, on_log=on_log)
                 with eager():
@@ -112,16 +117,7 @@ class Runner:
         self.device = accelerator.device
         self.plan = build_plan(recipe)
         self.protocol = build_protocol(recipe)
-        self.distiller = built.distiller.to(self.device)
-        self.teacher = None if built.teacher is None else built.teacher.to(self.device)
-        if self.plan.channels_last:
-            for network in (self.distiller, self.teacher):
-                if network is not None:
-                    network.to(memory_format=torch.channels_last)
-        if accelerator.num_processes > 1 and self.device.type == "cuda":
-            self.distiller = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.distiller)  # type: ignore[no-untyped-call]
-        if recipe.train.compile:
-            self.distiller.network.module.compile()  # in place: names, weights and files stay
+        self.distiller, self.teacher = place(recipe, built, accelerator)
 
     def train(self, *, resume: bool, on_log: Callable[[dict[str, Any]], None] | None) -> Progress:
         """The loop, with the validation set as the judge."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from segdistill.networks.reading import LogitsOf, find_logits
     from segdistill.networks.sources import SOURCES, create_network
     from segdistill.networks.sources.official import load_official
+    from segdistill.networks.syncing import synchronise_norms
     from segdistill.networks.teacher import Teacher
     from segdistill.networks.teachers import ALONE, MEAN, Teachers, classes_of_mean, mean_output, named_teachers
     from segdistill.networks.tensors import read_tensors
@@ -54,6 +55,7 @@ __getattr__ = lazy(
         "read_tensors": "segdistill.networks.tensors",
         "resize_logits": "segdistill.networks.feeding",
         "save_network": "segdistill.networks.files",
+        "synchronise_norms": "segdistill.networks.syncing",
         "with_defaults": "segdistill.networks.layers",
     },
 )
@@ -89,5 +91,6 @@ __all__ = [
     "read_tensors",
     "resize_logits",
     "save_network",
+    "synchronise_norms",
     "with_defaults",
 ]

@@ -86,14 +86,17 @@ class TrainConfig(_Closed):
     Attributes:
         iterations: Optimizer steps.
         accumulate: Micro-batches per step.
-        precision: ``fp32`` or ``bf16`` (autocast; losses stay in float32).
+        precision: ``fp32`` or ``bf16`` (autocast; losses stay in float32); null for what suits the device: ``bf16`` on
+            a GPU that has it, unless ``evaluate.protocol`` is ``paper``, else ``fp32``.
         aux_weight: Weight of the auxiliary loss.
         val_every: Steps between validations; the last step is always validated.
         save_every: Steps between checkpoints; null for every validation.
         log_every: Steps between lines of ``metrics.jsonl``.
         grad_norms_every: Steps between measurements of the gradient that each loss part sends into the student,
             a backward pass for each; null for none.
-        channels_last: Memory layout of networks and images; about a third faster on a CPU, and on a GPU with bf16.
+        channels_last: Memory layout of networks and images; about a third faster on a CPU, and on a GPU with bf16;
+            null for what suits the device: true on a GPU in ``bf16``, else false.
+        deterministic: Equal bits on a GPU too, from slower algorithms.
         compile: ``torch.compile`` the student, at the first step; it is scored uncompiled.
         freeze_bn: Keep BatchNorm at its stored statistics.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -104,13 +107,14 @@ class TrainConfig(_Closed):
 
     iterations: Count
     accumulate: Count = 1
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16"] | None = None
     aux_weight: NotNegative = 0.4
     val_every: Count = 800
     save_every: Count | None = None
     log_every: Count = 50
     grad_norms_every: Count | None = None
-    channels_last: bool = False
+    channels_last: bool | None = None
+    deterministic: bool = False
     compile: bool = False
     freeze_bn: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -177,10 +177,8 @@ class Result(Record):
 
 
 def _term(term: Any) -> Any:
-    if isinstance(term, TermRecord):
-        return term
     if not isinstance(term, Mapping):
-        return {}
+        return term if isinstance(term, TermRecord) else {}
     loss = term.get("loss")
     return {**term, "loss": loss if isinstance(loss, str) else None}
 
@@ -197,7 +195,9 @@ class Environment(Record):
         device: Name of the GPU, or ``cpu``.
         threads: Of torch.
         processes: That trained together.
-        packages: Versions by name.
+        precision: ``fp32`` or ``bf16``, where the recipe left it to the device too.
+        channels_last: The memory layout, likewise.
+        packages: Versions by name, of those that are installed.
     """
 
     what: ClassVar[str] = "the environment of a run"
@@ -209,6 +209,8 @@ class Environment(Record):
     device: str | None = None
     threads: Count | None = None
     processes: Count | None = None
+    precision: Literal["fp32", "bf16"] | None = None
+    channels_last: bool | None = None
     packages: dict[str, str] = {}
 
 

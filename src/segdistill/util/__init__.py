@@ -23,6 +23,7 @@ from segdistill.util.files import write_atomic
 from segdistill.util.lazy import lazy
 from segdistill.util.lock import lock
 from segdistill.util.names import nearest
+from segdistill.util.quiet import without_cuda_notice
 from segdistill.util.sealing import seal, unsealed
 from segdistill.util.seeds import seed_of
 from segdistill.util.words import first_line, quote, ranges, shorten
@@ -58,5 +59,6 @@ __all__ = [
     "shorten",
     "unsealed",
     "verb",
+    "without_cuda_notice",
     "write_atomic",
 ]

@@ -169,3 +169,66 @@ def test_a_training_step_compiles_as_one_graph(impl, width, backend):
         value = run(images, teacher, keep)
         results.append((value.detach(), *torch.autograd.grad(value, parameters)))
     torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-5)
+
+
+class NoCompiler:
+    """Triton on a machine where it cannot build its launcher."""
+
+    MAX_CELLS = 8192
+
+    def __init__(self):
+        self.tried = 0
+
+    def interpreted(self):
+        return True
+
+    def contrast_triton(self, *args):
+        self.tried += 1
+        raise RuntimeError("Failed to find C compiler.\nPlease specify via CC.")
+
+
+@pytest.fixture
+def no_compiler(monkeypatch):
+    kernels = NoCompiler()
+    monkeypatch.setattr(fused, "kernels", kernels)
+    monkeypatch.setattr(fused, "_launches", {})
+    api._warn_slow.cache_clear()
+    yield kernels
+    api._warn_slow.cache_clear()
+
+
+def test_a_kernel_that_cannot_be_launched_gives_way_with_one_warning(no_compiler, caplog):
+    student, teacher = maps(1, 6, 4, 5)
+    expected = dense_contrast(student, teacher, impl="reference", **CUT)
+    assert no_compiler.tried == 0  # nobody asked for it
+    with caplog.at_level("WARNING"):
+        values = [dense_contrast(student, teacher, **CUT) for _ in range(3)]
+    assert values == [expected] * 3
+    assert no_compiler.tried == 1
+    (said,) = caplog.messages
+    assert "Triton cannot launch a kernel (RuntimeError: Failed to find C compiler). Triton needs a C compiler" in said
+
+
+def test_who_asks_for_a_kernel_that_cannot_be_launched_gets_the_reason(no_compiler, caplog):
+    student, teacher = maps(1, 6, 4, 5)
+    with pytest.raises(RuntimeError, match=r"got 'fused', but .* cannot run: Triton cannot launch a kernel"):
+        dense_contrast(student, teacher, impl="fused", **CUT)
+    assert caplog.messages == []
+
+
+def test_the_tiny_launch_is_one_that_the_kernel_takes(monkeypatch):
+    """Its arguments and shapes are those of a real call."""
+    seen = []
+
+    class Kernels(NoCompiler):
+        def contrast_triton(self, student, teacher, temperature, distance, groups, with_grad):
+            seen.append((student.shape, teacher.shape, student.dtype))
+            return fused.contrast_chunked(student, teacher, temperature, distance, groups, with_grad)
+
+    monkeypatch.setattr(fused, "kernels", Kernels())
+    monkeypatch.setattr(fused, "_launches", {})
+    student, _ = maps(1, 6, 4, 5)
+    assert fused.why_not_launched(student.bfloat16()) is None
+    assert seen == [((1, 2, 8), (1, 2, 8), torch.bfloat16)]
+    assert fused.why_not_launched(student) is None
+    assert len(seen) == 1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from segdistill.ops.checks import check_map, check_together
-from segdistill.ops.dense_contrast.fused import dense_contrast_fused, why_not_fused
+from segdistill.ops.dense_contrast.fused import dense_contrast_fused, why_not_fused, why_not_launched
 from segdistill.ops.dense_contrast.options import Distance, Negatives, check_options
 from segdistill.ops.dense_contrast.reference import dense_contrast_reference
 from segdistill.ops.impl import Impl, take_fused
@@ -107,6 +107,8 @@ def dense_contrast(
     if (height, width) != student.shape[2:]:  # a slice of the whole would cost its gradient two copies
         student, teacher = student[..., :height, :width], teacher[..., :height, :width]
     obstacle = why_not_fused(student, negatives, groups, patch_size)
+    if obstacle is None and impl != "reference" and (obstacle := why_not_launched(student)) and impl == "auto":
+        _warn_slow(obstacle)
     fused = take_fused("dense contrast", impl, student.device, obstacle=obstacle)
     return (dense_contrast_fused if fused else dense_contrast_reference)(
         student,
@@ -116,6 +118,15 @@ def dense_contrast(
         temperature=temperature,
         distance=distance,
         negatives=negatives,
+    )
+
+
+@functools.cache
+def _warn_slow(obstacle: str) -> None:
+    _logger.warning(
+        "The dense contrast is computed by its reference, slower and in far more memory: %s. Triton needs a C compiler "
+        "and Python's headers: install gcc and python3-dev.",
+        obstacle,
     )
 
 

@@ -10,6 +10,7 @@ from segdistill.ops.dense_contrast.cells import cut_cells, join_cells
 from segdistill.ops.dense_contrast.cpu.chunked import contrast_chunked
 from segdistill.ops.precision import without_autocast, working_dtype
 from segdistill.ops.unit import length, unit
+from segdistill.util import first_line
 
 try:
     from segdistill.ops.dense_contrast import triton as kernels
@@ -48,6 +49,27 @@ def why_not_fused(student: Tensor, negatives: str, groups: int, patch_size: tupl
     if cells > kernels.MAX_CELLS:
         return f"a patch of {cells} cells is more than the {kernels.MAX_CELLS} that its kernel holds"
     return None
+
+
+def why_not_launched(student: Tensor) -> str | None:
+    """What kept a tiny launch of the kernel from running, tried once a process; None where nothing did.
+
+    Triton compiles its launcher when it first runs, for which it needs a C compiler and Python's headers.
+    """
+    if not _in_triton(student) or torch.compiler.is_compiling():
+        return None
+    place = str(student.device)
+    if place not in _launches:
+        cells = student.new_zeros(1, 2, 8)
+        try:
+            kernels.contrast_triton(cells, cells, 1.0, "l1", 0, True)
+            _launches[place] = None
+        except Exception as error:  # a compiler fails in many ways
+            _launches[place] = f"Triton cannot launch a kernel ({first_line(error)})"
+    return _launches[place]
+
+
+_launches: dict[str, str | None] = {}  # by device: what happened
 
 
 # The gradient is made with the value: its pass over the channels needs the distances, which are at hand then. Made

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segdistill.ops.dense_contrast.cells import same_group_elsewhere
-from segdistill.ops.dense_contrast.cpu.quiet import without_cuda_notice
 from segdistill.ops.dense_contrast.similarity import similarity
 from segdistill.ops.precision import without_autocast, working_dtype
+from segdistill.util import without_cuda_notice
 
 CHUNK = 2**17  # distances held at a time: half a megabyte, which a core's cache holds
 WORTH_COMPILING = 2**20  # differences of numbers a call; below, the seconds that the compiler takes are not won back

@@ -3,10 +3,11 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 
 import pytest
 
-from segdistill.ops.dense_contrast.cpu.quiet import NOTICE, without_cuda_notice
+from segdistill.util.quiet import NOTICE, TF32_ADVICE, without_cuda_notice
 
 COMPILED = """
 import torch
@@ -33,7 +34,18 @@ def test_everything_else_is_let_through(caplog):
     logger = logging.getLogger("torch.utils.cpp_extension")
     with caplog.at_level(logging.WARNING, logger=logger.name):
         with without_cuda_notice():
+            with without_cuda_notice():
+                pass
             logger.warning(NOTICE + ", using CUDA_HOME='%s'", "/usr/local")
             logger.warning("The compiler is too old")
         logger.warning(NOTICE)
     assert caplog.messages == ["The compiler is too old", NOTICE]
+
+
+def test_advice_about_float32_products_is_no_warning_of_ours():
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with without_cuda_notice():
+            warnings.warn(f"{TF32_ADVICE} for float32 matrix multiplication available but not enabled.", stacklevel=1)
+            warnings.warn("something else", stacklevel=1)
+    assert [str(one.message) for one in seen] == ["something else"]
