@@ -89,7 +89,7 @@ print(*(float(part.weight.grad.abs().sum()) > 0 for part in (loss.align, student
 def test_benchmarks_of_the_losses_need_nothing_but_torch():
     root = Path(__file__).parents[1]
     modules = {f"benchmarks.{path.stem}" for path in (root / "benchmarks").glob("*.py")}
-    of_networks = {"benchmarks.__init__", "benchmarks.loader", "benchmarks.students", "benchmarks.threads"}
+    of_networks = {f"benchmarks.{name}" for name in ("__init__", "directions", "loader", "students", "threads")}
     code = (
         f"sys.path.insert(0, {str(root)!r}); import segdistill.ops, segdistill.losses, segdistill.distill.distiller\n"
     )

@@ -19,6 +19,7 @@ def small(monkeypatch):
     monkeypatch.setattr(contrast, "SIZES", {"64x128": (8, 12), "45x45": (9, 9)})
     monkeypatch.setattr(loss, "CHANNELS", 64)
     monkeypatch.setattr(loss, "WIDTHS", (512, 320))
+    monkeypatch.setattr(loss, "FEW", 4)
     monkeypatch.setattr(loss, "SIZES", {"45x45": (5, 5), "64x64": (16, 16)})
     monkeypatch.setattr(loss.case, "__kwdefaults__", {"channels": 64})
     monkeypatch.setattr(networks, "WIDTHS", (4, 8, 12, 16))

@@ -54,7 +54,7 @@ VERBS = {
     "prepare": {"recipe", "overrides", "--out"},
     "profile": {"recipe", "overrides", "--student", "--teacher", "--steps", "--json"},
     "import": {"source", "--out", "--format", "--background", "--keep-empty"},
-    "list": {"overrides", "--layers", "--student"},
+    "list": {"overrides", "--layers", "--student", "--measure"},
 }
 
 
