@@ -70,6 +70,15 @@ def test_a_map_is_projected_cell_by_cell():
     assert directions(x.bfloat16()).dtype == torch.bfloat16
 
 
+def test_the_matrix_is_looked_at_once(monkeypatch):
+    """At every step it would make a GPU's host wait."""
+    directions = Directions(6, 2, "random")
+    x = torch.randn(1, 6, 2, 2)
+    first = directions(x)
+    monkeypatch.setattr(torch.Tensor, "any", lambda _: pytest.fail("looked again"))
+    assert torch.equal(directions(x), first)
+
+
 def test_they_are_state_and_no_parameters():
     directions, other = Directions(20, 4, "pca"), Directions(20, 4, "pca")
     directions.fit(moment(20))

@@ -51,6 +51,7 @@ class Directions(nn.Module):
                 f"`width` must be below the teacher's {channels} channels; got {width}. None keeps them all."
             )
         self.channels, self.width, self.basis = channels, width, basis
+        self._ready = False
         self.register_buffer("matrix", torch.zeros(width, channels))
         self.register_buffer("energy", torch.tensor(width / channels))
         if basis == "random":
@@ -58,8 +59,9 @@ class Directions(nn.Module):
 
     @property
     def is_fitted(self) -> bool:
-        """Whether there is a matrix yet."""
-        return bool(self.matrix.any())
+        """Whether there is a matrix yet; a GPU is asked only until there is."""
+        self._ready = self._ready or bool(self.matrix.any())
+        return self._ready
 
     def shorter(self, distance: Distance) -> Tensor:
         """How much shorter distances between cells are expected to be than between cells of all channels, a scalar.
