@@ -28,8 +28,9 @@ STANDS_ON = {
     "measure": {"prediction"},
     "experiment": {"recipe", "measure"},
     "reports": {"store", "labels", "metrics"},
+    "deploy": {"experiment"},
     "comparison": {"experiment", "reports"},
-    "cli": {"comparison"},
+    "cli": {"comparison", "deploy"},
 }
 """What a room stands on; it may import these and all that they may. Everybody may import `util`."""
 

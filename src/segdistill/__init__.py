@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from segdistill import ops
     from segdistill.comparison import compare
     from segdistill.data import import_data
+    from segdistill.deploy import export
     from segdistill.distill import Distiller, Term, fit_directions
     from segdistill.experiment import check, evaluate, init, prepare, profile, train
     from segdistill.losses import (
@@ -70,6 +71,7 @@ _HOMES = {
     "compare": "segdistill.comparison",
     "create_network": "segdistill.networks",
     "evaluate": "segdistill.experiment",
+    "export": "segdistill.deploy",
     "fit_directions": "segdistill.distill",
     "import_data": "segdistill.data",
     "init": "segdistill.experiment",
@@ -114,6 +116,7 @@ __all__ = [
     "compare",
     "create_network",
     "evaluate",
+    "export",
     "fit_directions",
     "import_data",
     "init",

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from segdistill import __version__
-from segdistill.cli import importing, inspecting, predicting, starting, training, using
+from segdistill.cli import exporting, importing, inspecting, predicting, starting, training, using
 from segdistill.cli.console import err, escape, out
 from segdistill.util import SegdistillError, Stopped, said
 
@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for _verb in (training.demo, starting.init, training.train, training.compare, inspecting.check, inspecting.prepare,
-              inspecting.profile, using.evaluate, predicting.predict, using.report):  # fmt: skip
+              inspecting.profile, using.evaluate, predicting.predict, exporting.export, using.report):  # fmt: skip
     app.command()(_verb)
 app.command(name="import")(importing.import_)
 app.command(name="list")(inspecting.list_all)

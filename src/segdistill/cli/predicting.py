@@ -40,7 +40,7 @@ def predict(
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda if there is one.")] = "auto",
 ) -> None:
     """Write a class mask and an overlay for every image; exit code 1 if some could not be done."""
-    chosen = _window(window), _scales(scales)  # before torch is loaded
+    chosen = size_of("--window", window), _scales(scales)  # before torch is loaded
     from segdistill.prediction import predict as write_masks
 
     with progress_bar() as bar:
@@ -70,12 +70,17 @@ def _counted(masks: list[Path]) -> str:
     return " and ".join(said) or "0 images"
 
 
-def _window(text: str | None) -> tuple[int, int] | None:
+def size_of(option: str, text: str | None) -> tuple[int, int] | None:
+    """Height and width of ``HxW``.
+
+    Raises:
+        ArgumentError: If it is something else.
+    """
     if text is None:
         return None
     numbers = re.fullmatch(r"(\d+)[xX](\d+)", text)
     if numbers is None:
-        raise ArgumentError(f"--window must be height x width in pixels, for example 512x1024; got {text!r}.")
+        raise ArgumentError(f"{option} must be height x width in pixels, for example 512x1024; got {text!r}.")
     return int(numbers[1]), int(numbers[2])
 
 

@@ -3,14 +3,14 @@
 from segdistill.experiment.asking import ask_teachers
 from segdistill.experiment.checking import check, refuse_silent, try_step
 from segdistill.experiment.checkup import Checkup
-from segdistill.experiment.datasets import build_datasets, build_sources
+from segdistill.experiment.datasets import build_dataset, build_datasets, build_sources
 from segdistill.experiment.devices import for_device, switched
 from segdistill.experiment.evidence import write_gallery
 from segdistill.experiment.folders import new_folder, recipe_of, refuse_other
 from segdistill.experiment.given import GIVEN, given_changes, recipe_with
 from segdistill.experiment.initialising.beginning import Begun, init
 from segdistill.experiment.profiling import PROFILE_WARM_UP, Profile, profile
-from segdistill.experiment.scoring import examine_set, make_accelerator, score_network, score_set
+from segdistill.experiment.scoring import examine_set, make_accelerator, score_network, score_predictor, score_set
 from segdistill.experiment.session import Built, build
 from segdistill.experiment.settings import build_protocol
 from segdistill.experiment.standing import shown_teacher
@@ -37,6 +37,7 @@ __all__ = [
     "Trained",
     "ask_teachers",
     "build",
+    "build_dataset",
     "build_datasets",
     "build_protocol",
     "build_sources",
@@ -57,6 +58,7 @@ __all__ = [
     "refuse_silent",
     "run_recipe",
     "score_network",
+    "score_predictor",
     "score_set",
     "shown_teacher",
     "switched",

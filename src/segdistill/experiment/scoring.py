@@ -26,8 +26,9 @@ from segdistill.metrics import (
     empty_boundary_counts,
     scores,
 )
-from segdistill.prediction import load_predictor
-from segdistill.recipe import Recipe
+from segdistill.networks import Exported
+from segdistill.prediction import Predictor, load_predictor
+from segdistill.recipe import Recipe, change_recipe
 from segdistill.store import Boundary, ImageScore, Score
 from segdistill.types import Batch
 from segdistill.util import ArgumentError
@@ -182,9 +183,34 @@ def score_network(
         network, source=official and "official", name=official, labels=dataset.labels, student=student
     )
     predictor.to(accelerator.device)
-    segment = in_order(f"the network {network}", predictor.network, dataset.labels)
-    examined = examine_set(segment, dataset, recipe, accelerator)
+    return score_predictor(recipe, predictor, dataset, chosen, accelerator, name=f"the network {network}")
+
+
+def score_predictor(
+    recipe: Recipe,
+    predictor: Predictor,
+    dataset: SegmentationDataset,
+    split: str,
+    accelerator: Accelerator,
+    *,
+    name: str,
+) -> dict[str, Any]:
+    """Score a network that is at hand, under the protocol of a recipe.
+
+    Args:
+        recipe: Protocol and precision.
+        predictor: The network, on the device.
+        dataset: The images.
+        split: What they are called.
+        accelerator: Device and processes.
+        name: What messages call the network.
+    """
+    segment = in_order(name, predictor.network, dataset.labels)
+    fed = recipe
+    if isinstance(predictor.network.module, Exported):  # which takes whole images, and resizes by itself
+        fed = change_recipe(recipe, {}, ["data.image_scale=1"])
+    examined = examine_set(segment, dataset, fed, accelerator)
     text = build_protocol(recipe).describe(
-        recipe.data.dataset, chosen, len(dataset), len(predictor.names), recipe.data.image_scale
+        recipe.data.dataset, split, len(dataset), len(predictor.names), recipe.data.image_scale
     )
     return {"score": examined.score.as_json(), "protocol": text}

@@ -15,7 +15,7 @@ from segdistill.experiment.folders import new_folder, refuse_missing, refuse_use
 from segdistill.experiment.given import Given, recipe_with
 from segdistill.experiment.scoring import score_network
 from segdistill.experiment.training import run_recipe
-from segdistill.networks import is_place
+from segdistill.networks import EXPORTED, is_place
 from segdistill.recipe import Recipe, load_recipe
 from segdistill.util import ArgumentError, RunError, Stopped, as_path, verb
 
@@ -151,7 +151,8 @@ def evaluate(
     """Score a trained network: mIoU, pixel accuracy, IoU and boundary scores of each class, under a named protocol.
 
     Args:
-        run: A run folder; or, with ``recipe``, a ``student.safetensors`` or a checkpoint of the paper's authors.
+        run: A run folder, or a file in its ``export``; or, with ``recipe``, a ``student.safetensors``, an exported file
+            from anywhere, or a checkpoint of the paper's authors.
         recipe: Names the data. Default: the recipe of the run.
         overrides: ``["evaluate.flip=true"]``, on the recipe.
         split: Default: the recipe's test split, else its validation split.
@@ -166,9 +167,10 @@ def evaluate(
     """
     place = as_path("run", run)
     refuse_missing(place)
-    if recipe is None and not (place / store.RECIPE).is_file():
+    folder = place if place.is_dir() else place.parent.parent if place.suffix in EXPORTED else place
+    if recipe is None and not (folder / store.RECIPE).is_file():
         raise RunError(f"{place} is not a run folder, so --recipe must name the data to score it on.")
-    chosen = load_recipe(place / store.RECIPE if recipe is None else recipe, overrides)
+    chosen = load_recipe(folder / store.RECIPE if recipe is None else recipe, overrides)
     return Evaluation(**score_network(chosen, place, split=split, official=official, student=student))
 
 

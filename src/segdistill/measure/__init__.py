@@ -1,6 +1,6 @@
 """What a step costs: time and memory of its parts; latency; multiplications; what small students cost."""
 
-from segdistill.measure.latency import LATENCY_WARM_UP, latencies
+from segdistill.measure.latency import LATENCY_WARM_UP, latencies, timings
 from segdistill.measure.macs import count_macs
 from segdistill.measure.memory import Gauge, gauge
 from segdistill.measure.split import Direction, split_step
@@ -31,4 +31,5 @@ __all__ = [
     "latencies",
     "measure_students",
     "split_step",
+    "timings",
 ]

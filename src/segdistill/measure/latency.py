@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 import torch
+from torch import Tensor
 
 from segdistill.engine import Segment, to_device
 from segdistill.types import Batch
@@ -12,21 +13,27 @@ from segdistill.types import Batch
 LATENCY_WARM_UP = 3  # passes before those that are timed
 
 
-@torch.no_grad()
 def latencies(
     segments: Mapping[str, Segment], loader: Iterable[Batch], device: torch.device, *, repeats: int
 ) -> dict[str, float]:
-    """Median milliseconds from one image of the set to its logits, batch 1, of every network.
+    """Median milliseconds from one image of the set to its logits, batch 1, of every network."""
+    image = to_device(next(iter(loader)), device).image
+    timed = timings(segments, image, repeats=repeats)
+    return {name: round(statistics.median(times), 3) for name, times in timed.items()}
+
+
+@torch.no_grad()
+def timings(segments: Mapping[str, Segment], image: Tensor, *, repeats: int) -> dict[str, list[float]]:
+    """Milliseconds of every pass over ``image`` after some for warming up.
 
     Networks take turns, so that a slow moment is slow for all.
     """
-    image = to_device(next(iter(loader)), device).image
-    seconds: dict[str, list[float]] = {name: [] for name in segments}
+    taken: dict[str, list[float]] = {name: [] for name in segments}
     for _ in range(LATENCY_WARM_UP + repeats):
         for name, segment in segments.items():
             start = time.perf_counter()
             segment(image)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: round(1e3 * statistics.median(times[LATENCY_WARM_UP:]), 3) for name, times in seconds.items()}
+            if image.device.type == "cuda":
+                torch.cuda.synchronize(image.device)
+            taken[name].append(1e3 * (time.perf_counter() - start))
+    return {name: times[LATENCY_WARM_UP:] for name, times in taken.items()}

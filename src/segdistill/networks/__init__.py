@@ -6,6 +6,15 @@ from segdistill.util import lazy
 
 if TYPE_CHECKING:
     from segdistill.networks.classmap import ClassMap, Wanted, map_classes
+    from segdistill.networks.exported import (
+        EXPORT_KEY,
+        EXPORTED,
+        Exported,
+        ExportFacts,
+        ImageLayout,
+        need_runtime,
+        read_exported,
+    )
     from segdistill.networks.feeding import resize_logits
     from segdistill.networks.files import read_network, save_network
     from segdistill.networks.layers import DEFAULTS, Layer, Layers, find_layers, named_layers, with_defaults
@@ -13,6 +22,7 @@ if TYPE_CHECKING:
     from segdistill.networks.network import Network
     from segdistill.networks.own import is_place, own_network
     from segdistill.networks.reading import LogitsOf, find_logits
+    from segdistill.networks.resampling import shrink, with_matrix_pools
     from segdistill.networks.sources import SOURCES, create_network
     from segdistill.networks.sources.official import load_official
     from segdistill.networks.syncing import synchronise_norms
@@ -30,6 +40,15 @@ __getattr__ = lazy(
         "DEFAULTS": "segdistill.networks.layers",
         "Layer": "segdistill.networks.layers",
         "Layers": "segdistill.networks.layers",
+        "EXPORTED": "segdistill.networks.exported",
+        "EXPORT_KEY": "segdistill.networks.exported",
+        "ExportFacts": "segdistill.networks.exported",
+        "Exported": "segdistill.networks.exported",
+        "ImageLayout": "segdistill.networks.exported",
+        "need_runtime": "segdistill.networks.exported",
+        "read_exported": "segdistill.networks.exported",
+        "shrink": "segdistill.networks.resampling",
+        "with_matrix_pools": "segdistill.networks.resampling",
         "LogitsOf": "segdistill.networks.reading",
         "MEAN": "segdistill.networks.teachers",
         "Network": "segdistill.networks.network",
@@ -63,9 +82,14 @@ __getattr__ = lazy(
 __all__ = [
     "ALONE",
     "DEFAULTS",
+    "EXPORTED",
+    "EXPORT_KEY",
     "MEAN",
     "SOURCES",
     "ClassMap",
+    "ExportFacts",
+    "Exported",
+    "ImageLayout",
     "Layer",
     "Layers",
     "LogitsOf",
@@ -86,11 +110,15 @@ __all__ = [
     "mean_output",
     "named_layers",
     "named_teachers",
+    "need_runtime",
     "own_network",
+    "read_exported",
     "read_network",
     "read_tensors",
     "resize_logits",
     "save_network",
+    "shrink",
     "synchronise_norms",
     "with_defaults",
+    "with_matrix_pools",
 ]

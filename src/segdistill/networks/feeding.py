@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segdistill.networks.resampling import is_exporting, resized
 from segdistill.types import AS_IT_IS, Preprocessing
 
 
@@ -40,10 +41,14 @@ class Feed(nn.Module):
         size = self.preprocessing.size
         if size is not None:
             if tuple(image.shape[-2:]) != tuple(size):
+                if is_exporting():  # by what every runtime computes alike
+                    return resized(image, size)
                 image = F.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=True)
             return image
         missing = [-side % self.preprocessing.multiple for side in image.shape[-2:]]
-        return F.pad(image, (0, missing[1], 0, missing[0])) if any(missing) else image
+        if self.preprocessing.multiple == 1 or not (is_exporting() or any(missing)):
+            return image  # an exported graph asks no size whether it fits: it pads, by nothing if it does
+        return F.pad(image, (0, missing[1], 0, missing[0]))
 
 
 def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:

@@ -17,6 +17,7 @@ from segdistill.networks.feeding import Feed, cut_logits, cut_map
 from segdistill.networks.layouts import Layout, Tap, as_map, find_layout, pick, split_tap, words_of
 from segdistill.networks.modes import evaluating
 from segdistill.networks.reading import LogitsOf, Recorder, has_logits, read_output
+from segdistill.networks.resampling import is_exporting
 from segdistill.types import AS_IT_IS, Preprocessing, SegOutput
 from segdistill.util import ArgumentError, NetworkError, nearest
 
@@ -135,7 +136,9 @@ class Network(nn.Module):
                 features[name] = self._laid_out(name, feature, fed)
             else:
                 features[name] = output.features[source]
-        if fed.shape == image.shape or self.preprocessing.size is not None:
+        # An exported graph asks no size: where it pads, it cuts.
+        whole = self.preprocessing.multiple == 1 if is_exporting() else fed.shape == image.shape
+        if whole or self.preprocessing.size is not None:
             return output._replace(features=features)
         size, padded = image.shape[-2:], fed.shape[-2:]
         aux, certainty = output.aux_logits, output.certainty

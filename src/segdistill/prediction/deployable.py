@@ -1,9 +1,8 @@
 """What is shipped: everything between an image and its classes, as one module."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segdistill.networks import Network, resize_logits
+from segdistill.networks import ImageLayout, Network, resize_logits, shrink
 
 
 class Deployable(nn.Module):
@@ -11,8 +10,10 @@ class Deployable(nn.Module):
 
     Args:
         network: The network.
-        image_scale: The image is resized by this factor first, as it was in training.
+        image_scale: The image is resized by this factor first, as it was in training; in float, where scoring rounds
+            to bytes.
         argmax: Give class ids instead of logits.
+        layout: What an image is: ``"float"``: (B, C, H, W) in [0, 1]; ``"uint8"``: (B, H, W, C), 0 to 255. RGB.
 
     Example:
         >>> import torch
@@ -21,17 +22,21 @@ class Deployable(nn.Module):
         torch.Size([2, 32, 48])
     """
 
-    def __init__(self, network: Network, *, image_scale: float = 1.0, argmax: bool = False) -> None:
+    def __init__(
+        self, network: Network, *, image_scale: float = 1.0, argmax: bool = False, layout: ImageLayout = "float"
+    ) -> None:
         super().__init__()
         self.network = network
         self.image_scale = image_scale
         self.argmax = argmax
+        self.layout = layout
 
     def forward(self, image: Tensor) -> Tensor:
-        """From RGB images in [0, 1], (B, 3, H, W), to logits (B, K, H, W), or ids (B, H, W)."""
+        """From images to logits (B, K, H, W), or ids (B, H, W)."""
+        if self.layout == "uint8":
+            image = image.permute(0, 3, 1, 2).float() / 255
         size = image.shape[-2:]
         if self.image_scale != 1:
-            small = [max(1, round(side * self.image_scale)) for side in size]
-            image = F.interpolate(image, size=small, mode="bilinear", align_corners=False, antialias=True)
+            image = shrink(image, self.image_scale)
         logits = resize_logits(self.network.segment(image).float(), size)
         return logits.argmax(1) if self.argmax else logits

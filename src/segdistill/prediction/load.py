@@ -9,7 +9,7 @@ from torch import nn
 
 from segdistill import store
 from segdistill.labels import LabelTable
-from segdistill.networks import Network, create_network, read_network
+from segdistill.networks import EXPORTED, Network, create_network, read_exported, read_network
 from segdistill.prediction.predictor import Predictor
 from segdistill.util import ArgumentError, RunError, WeightsError
 
@@ -20,7 +20,7 @@ def load(path: str | Path, student: nn.Module | str | None = None) -> Predictor:
     """A trained network, ready to predict.
 
     Args:
-        path: A run folder, or a ``student.safetensors``.
+        path: A run folder, a ``student.safetensors``, or a file that `export` wrote: ``.onnx``, ``.xml``, ``.pt2``.
         student: The untrained module, where the network came from code of your own: plain, a `Network`, or the place
             of a function that builds it, ``module:function``.
 
@@ -33,6 +33,9 @@ def load(path: str | Path, student: nn.Module | str | None = None) -> Predictor:
         segdistill.util.errors.RunError: runs/nothing does not exist.
     """
     file = weights_file(path)
+    if file.suffix in EXPORTED:
+        exported, facts = read_exported(file)
+        return Predictor(exported, metadata=facts.about)  # it resizes by itself
     network, header = read_network(file, student)
     return Predictor(network, _image_scale(file, header), header)
 

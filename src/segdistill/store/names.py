@@ -20,6 +20,7 @@ GALLERY_INDEX = "gallery/gallery.json"
 FAILED = "failed.json"
 EVENTS = "events.log"
 TENSORBOARD = "tensorboard"
+EXPORT = "export.json"
 
 COMPARISON = "comparison.json"
 REPORT = "report.html"
