@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
-from segdistill.networks import with_matrix_pools
+from segdistill.networks import made_portable
 from segdistill.prediction import Deployable
 from segdistill.util import NetworkError
 
@@ -18,7 +18,7 @@ EXAMPLE: Final = (120, 160)
 def portable(ship: Deployable) -> Deployable:
     """A copy in evaluation mode on the CPU whose poolings work at every size in every runtime; the same numbers."""
     copied = copy.deepcopy(ship).cpu().eval()
-    with_matrix_pools(copied)
+    made_portable(copied)
     return copied
 
 

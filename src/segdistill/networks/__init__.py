@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from segdistill.networks.network import Network
     from segdistill.networks.own import is_place, own_network
     from segdistill.networks.reading import LogitsOf, find_logits
-    from segdistill.networks.resampling import shrink, with_matrix_pools
+    from segdistill.networks.resampling import made_portable, shrink
     from segdistill.networks.sources import SOURCES, create_network
     from segdistill.networks.sources.official import load_official
     from segdistill.networks.syncing import synchronise_norms
@@ -48,7 +48,7 @@ __getattr__ = lazy(
         "need_runtime": "segdistill.networks.exported",
         "read_exported": "segdistill.networks.exported",
         "shrink": "segdistill.networks.resampling",
-        "with_matrix_pools": "segdistill.networks.resampling",
+        "made_portable": "segdistill.networks.resampling",
         "LogitsOf": "segdistill.networks.reading",
         "MEAN": "segdistill.networks.teachers",
         "Network": "segdistill.networks.network",
@@ -106,6 +106,7 @@ __all__ = [
     "is_place",
     "list_networks",
     "load_official",
+    "made_portable",
     "map_classes",
     "mean_output",
     "named_layers",
@@ -120,5 +121,4 @@ __all__ = [
     "shrink",
     "synchronise_norms",
     "with_defaults",
-    "with_matrix_pools",
 ]

@@ -1,4 +1,4 @@
-"""Resizing and pooling as products with matrices, which every runtime computes alike.
+"""Layers as every runtime computes them alike, at every size: resizing and pooling as products with matrices.
 
 Runtimes differ in operations that look at the size of a map: adaptive pooling is exported for one size alone or fails
 at others, and of an antialiased resize some leave the antialiasing out. A matrix made of the sizes, and two products,
@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 def scaled(side: int, scale: float) -> int:
@@ -90,11 +91,45 @@ class MatrixPool(nn.Module):
         return by_matrices(x, rows, columns)
 
 
-def with_matrix_pools(module: nn.Module) -> nn.Module:
-    """Put `MatrixPool` in the place of every adaptive average pooling, in place."""
+class SameConv(nn.Module):
+    """A convolution of stride 2 with TensorFlow's padding, whose sizes a graph for any size can hold.
+
+    TensorFlow pads so that the output has half the cells, rounded up, and an even side gets one cell less in front than
+    an odd one. A size that depends on whether sides are odd makes the graphs of deep networks explode. Here both are
+    padded alike, and rows and columns are chosen from the first or the second on.
+
+    Args:
+        conv: The convolution, with its weights; its own padding is not read.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+
+    @staticmethod
+    def fits(module: nn.Module) -> bool:
+        """Whether it is such a convolution, of an odd kernel."""
+        if not isinstance(module, nn.Conv2d) or type(module).__name__ != "Conv2dSame":
+            return False
+        return module.stride == (2, 2) and module.dilation == (1, 1) and all(side % 2 for side in module.kernel_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, O, ceil(H / 2), ceil(W / 2))."""
+        bottom, right = (side // 2 for side in self.conv.kernel_size)
+        height, width = x.shape[-2:]
+        x = F.pad(x, (right, right + 1, bottom, bottom + 1))
+        for dim, length, margin in ((2, height, bottom), (3, width, right)):
+            x = x.index_select(dim, torch.arange(length + 2 * margin, device=x.device) + (1 - length % 2))
+        return F.conv2d(x, self.conv.weight, self.conv.bias, self.conv.stride, 0, 1, self.conv.groups)
+
+
+def made_portable(module: nn.Module) -> nn.Module:
+    """Put layers of the same numbers that work at every size in the place of those that do not, in place."""
     for name, child in module.named_children():
         if isinstance(child, nn.AdaptiveAvgPool2d):
             setattr(module, name, MatrixPool(child.output_size))
+        elif SameConv.fits(child):
+            setattr(module, name, SameConv(child))  # type: ignore[arg-type]
         else:
-            with_matrix_pools(child)
+            made_portable(child)
     return module
