@@ -27,14 +27,14 @@ def scaled(side: int, scale: float) -> int:
 
 
 def shrinking_matrix(length: int, to: int) -> Tensor:
-    """(to, length): a bilinear resize with antialiasing along one side, as torch and Pillow compute it."""
-    ratio = length / to
-    support = ratio if isinstance(ratio, torch.SymFloat) else max(ratio, 1.0)
-    if isinstance(support, torch.SymFloat):
-        support = torch.sym_max(support, 1.0)
-    centre = (torch.arange(to, dtype=torch.float32) + 0.5) * ratio
-    place = torch.arange(length, dtype=torch.float32) + 0.5
-    weight = (1 - (place[None] - centre[:, None]).abs() / support).clamp(min=0)
+    """(to, length): a bilinear resize with antialiasing along one side, as torch and Pillow compute it.
+
+    A weight is one minus the distance of a cell from the centre of the output's, in cells of the coarser of the two.
+    Distances are whole numbers, in halves of a cell times both sides, so that large sides cost no digits.
+    """
+    centre, place = 2 * torch.arange(to) + 1, 2 * torch.arange(length) + 1
+    distance = (place[None] * to - centre[:, None] * length).abs()
+    weight = (1 - distance.float() / (2 * torch.sym_max(length, to))).clamp(min=0)
     return weight / weight.sum(1, keepdim=True)
 
 
