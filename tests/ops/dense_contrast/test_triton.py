@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from tests.ops.in_triton import either_way, run_cases
 
+from benchmarks import compiled
 from segdistill.ops.dense_contrast.fused import kernels
 from segdistill.ops.launch import interpreted
 
@@ -26,27 +27,6 @@ def test_the_kernel_compiles_for_a_gpu_and_exchanges_no_rows(distance, number, m
         pytest.skip("Triton is interpreted here")
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")  # unset, newer versions warn
-    exact = "fp64" if number == "fp64" else "fp32"
-    constants = {
-        "R": 256,
-        "D": 128,
-        "DISTANCE": distance,
-        "GROUPS": 16,
-        "WITH_GRAD": True,
-        "ACCUMULATOR": triton.language.dtype(exact),
-        "ANCHORS": 4,
-        "CELLS": 256,
-        "CHANNELS": 8,
-    }
-    maps = {"student": f"*{number}", "teacher": f"*{number}", "losses": f"*{exact}", "grads": f"*{exact}"}
-    numbers = {"sets": "i32", "processors": "i32", "sharpness": f"*{exact}"}
-    source = triton.compiler.ASTSource(
-        fn=kernels._contrast_kernel,
-        signature={**maps, **numbers, **dict.fromkeys(constants, "constexpr")},
-        constexprs=constants,
-        attrs={(i,): [["tt.divisibility", 16]] for i in (0, 1, 2, 3, 6)},
-    )
-    target = triton.backends.compiler.GPUTarget("cuda", 80, 32)
-    compiled = triton.compile(source, target=target, options={"num_warps": 1})
+    made = compiled.compiled_for(compiled.contrast(distance, number), 80)
     # What little there is serves the anchors' sums; a teacher's row of 256 cells would need 512 bytes and more.
-    assert compiled.metadata.shared <= 64
+    assert made.metadata.shared <= 64

@@ -4,6 +4,7 @@ import pytest
 import torch
 from tests.ops.in_triton import either_way, run_cases
 
+from benchmarks import compiled
 from segdistill.ops import launch, squared_error
 from segdistill.ops.launch import interpreted, warn_slow
 from segdistill.ops.squared_error import fused
@@ -61,15 +62,5 @@ def test_the_kernels_compile_for_a_gpu_with_wide_loads(number, arch, monkeypatch
         pytest.skip("this Triton does not compile for NVIDIA's GPUs")
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")  # unset, newer versions warn
-    exact = "fp64" if number == "fp64" else "fp32"
-    constants = {"WITH_GRAD": True, "ACCUMULATOR": triton.language.dtype(exact), "BLOCK": fused.kernels.BLOCK}
-    maps = dict.fromkeys(("x", "target", "differences"), f"*{number}")
-    source = triton.compiler.ASTSource(
-        fn=fused.kernels._squared_error_kernel,
-        signature={**maps, "sums": f"*{exact}", "count": "i32", **dict.fromkeys(constants, "constexpr")},
-        constexprs=constants,
-        attrs={(i,): [["tt.divisibility", 16]] for i in range(5)},
-    )
-    target = triton.backends.compiler.GPUTarget("cuda", arch, 32)
-    compiled = triton.compile(source, target=target)
-    assert "ld.global.v4" in compiled.asm["ptx"] or "ld.global.v2" in compiled.asm["ptx"]
+    made = compiled.compiled_for(compiled.squared_error(number), arch)
+    assert "ld.global.v4" in made.asm["ptx"] or "ld.global.v2" in made.asm["ptx"]
