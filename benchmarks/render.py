@@ -25,10 +25,10 @@ TARGETS = (
 )  # fmt: skip
 
 
-FIRST = """A GPU that nobody has tried yet is asked by one command, in the order of what must be known: its facts, whether
-all numbers are right, a step, contrast and loss, where a step's time goes by operation and shape, Nsight Compute on the
-contrast kernel, the tests that need a GPU, the rest of the benchmark. A part that fails stops no other, and
-`DIR/first_gpu.json` says what became of each:
+FIRST = """A GPU that nobody has tried yet is asked by one command, in the order of what must be known: its facts,
+whether all numbers are right, a step, contrast and loss, where a step's time goes by operation and shape, Nsight
+Compute on the contrast kernel, the tests that need a GPU, the rest of the benchmark. A part that fails stops no other,
+and `DIR/first_gpu.json` says what became of each:
 
 ```bash
 PYTHONPATH=src python -m benchmarks.first_gpu --out DIR

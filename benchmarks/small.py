@@ -5,7 +5,7 @@ from benchmarks import contrast, growth, loss, networks, step
 
 def shrink() -> None:
     """Make every case of `benchmarks` tiny, in this process, on every device."""
-    contrast.CHANNELS, contrast.SIZES, contrast.KINDS = 32, {"45x45": (9, 9)}, (("l2", "other_groups"),)
+    contrast.CHANNELS, contrast.SIZES, contrast.KINDS = 32, {"64x128": (8, 12)}, (("l2", "other_groups"),)
     loss.CHANNELS, loss.WIDTHS, loss.FEW, loss.SIZES = 64, (16,), 4, {"45x45": (5, 5)}
     loss.case.__kwdefaults__ = {"channels": 64}
     networks.WIDTHS = (4, 8, 12, 16)

@@ -103,11 +103,12 @@ def test_a_bare_machine_measures_everything_and_ends_with_a_file_and_a_page(tmp_
     words = ["benchmarks", "--small", "--device", "cpu", "--turns", "1", "--batches", "1", "2", "--out", str(file)]
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    code = f"sys.path.insert(0, {str(root)!r}); sys.argv = {words!r}\nimport runpy\n"
-    python(
-        f"{code}try: runpy.run_module('benchmarks', run_name='__main__')\nexcept SystemExit as end: assert not end.code",
-        blocked=beyond_torch(),
-    )
+    code = f"""sys.path.insert(0, {str(root)!r}); sys.argv = {words!r}
+import runpy
+try: runpy.run_module("benchmarks", run_name="__main__")
+except SystemExit as end: assert not end.code
+"""
+    python(code, blocked=beyond_torch())
     record = json.loads(file.read_text())
     assert {name: bool(one["cases"]) for name, one in record.items()} == dict.fromkeys(
         ("contrast", "loss", "step", "growth"), True

@@ -22,8 +22,8 @@ def test_the_published_contrast_fits_its_registers(arch, number, monkeypatch, tm
 
 
 def test_what_is_spilled_is_seen():
-    body = "".join(f"ld.global.f32 %f{i}, [%rd1+{4 * i}];" for i in range(64))
-    body += "".join(f"st.global.f32 [%rd1+{4 * i}], %f{63 - i};" for i in range(64))
+    body = "".join(f"ld.volatile.global.f32 %f{i}, [%rd1+{4 * i}];" for i in range(64))
+    body += "".join(f"st.volatile.global.f32 [%rd1+{4 * i}], %f{63 - i};" for i in range(64))
     text = (
         ".version 7.4\n.target sm_80\n.address_size 64\n"
         ".visible .entry k(.param .u64 p) .maxntid 1024 .minnctapersm 2 "

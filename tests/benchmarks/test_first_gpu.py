@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.__main__ import SUBJECTS
 
 from benchmarks import first_gpu, profiled
 
@@ -36,17 +37,17 @@ def test_without_a_gpu_every_part_that_needs_one_is_named_with_the_reason(tmp_pa
     assert {"commit", "torch", "triton"} <= record["environment"].keys()
 
 
-def test_every_measuring_part_runs_tiny_on_a_cpu(tmp_path, monkeypatch):
+def test_parts_that_measure_run_tiny_on_a_cpu(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    measuring = ["step", "contrast and loss", "profile", "nsight compute", "tests", "rest"]
+    measuring = ["contrast and loss", "profile", "nsight compute", "tests"]  # the others measure with the same command
     options = ["--device", "cpu", "--small", "--turns", "1", "--only", *measuring]
     code, record = command(monkeypatch, tmp_path, *options)
     assert code == 0, record
     skipped = {name for name, state in states(record).items() if state == "skipped"}
     assert skipped == {"nsight compute", "tests"}
     assert record["parts"]["tests"]["reason"] == "it needs a GPU, and the device is 'cpu'"
-    assert set(json.loads((tmp_path / "gpu.json").read_text())) == {"contrast", "loss", "step", "growth"}
-    assert set(json.loads((tmp_path / "step.json").read_text())) == {"step"}
+    assert set(json.loads((tmp_path / "gpu.json").read_text())) == {"contrast", "loss"}
+    assert "### The contrast alone" in (tmp_path / "gpu.md").read_text()
     table = (tmp_path / "profile_table.txt").read_text()
     assert all(f"{what}: " in table for what in profiled.WATCHED)
     assert "bilinear backward: 0 calls" not in table
@@ -97,7 +98,10 @@ def test_what_is_not_installed_is_named(tmp_path, monkeypatch):
         "tests": "pytest is not installed",
     }
     assert parts["tests"].settings == {"TRITON_INTERPRET": "0"}
-    assert parts["step"].command[-2:] == ["--batches", "16"]
+    assert parts["step"].command[-6:] == ["--out", "out/step.json", "--only", "step", "--batches", "16"]
+    assert parts["rest"].command[-5:] == ["--out", "out/gpu.json", "--only", "step", "growth"]
+    measured = {word for name in ("contrast and loss", "rest") for word in parts[name].command}
+    assert set(SUBJECTS) <= measured
 
 
 @pytest.mark.parametrize(
