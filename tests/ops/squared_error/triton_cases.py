@@ -148,3 +148,11 @@ def test_opcheck(monkeypatch):
 def test_image_by_image_is_what_the_kernel_is_compared_with_too():
     x, target = maps((2, 3, 5, 7), (torch.float64, torch.float64))
     torch.testing.assert_close(results(squared_error, x, target), results(fused.squared_error_by_image, x, target))
+
+
+def test_compiles_as_one_graph(monkeypatch):
+    monkeypatch.undo()
+    x, target = maps((2, 3, 4, 5), (torch.float32, torch.float32))
+    compiled = torch.compile(lambda a, b: squared_error(3 * a, b), backend="aot_eager", fullgraph=True)
+    expected = results(lambda a, b: squared_error_reference(3 * a, b), x, target)
+    torch.testing.assert_close(results(compiled, x, target), expected)

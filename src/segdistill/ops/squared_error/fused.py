@@ -77,11 +77,11 @@ squared_error_and_differences.register_autograd(_scale_differences, setup_contex
 
 def squared_error_by_image(x: Tensor, target: Tensor) -> Tensor:
     """Sum one image's squares at a time, on any device; the backward pass makes the differences again."""
-    total: Tensor = _ByImage.apply(x, target)
+    total: Tensor = _SquaredError.apply(x, target)
     return total
 
 
-class _ByImage(torch.autograd.Function):
+class _SquaredError(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, target: Tensor) -> Tensor:
         ctx.save_for_backward(x, target)
