@@ -49,7 +49,7 @@ def masked_conv(
     positions = keep.numel()
     if cpu and (shown := int(keep.count_nonzero())) < share * positions:
         take_fused("masked convolution", impl, x.device, obstacle=None)
-        fold = folding_pays(shown, 1.0, align_weight, times=4 / 3)  # the backward pass composes once more
+        fold = folding_pays(shown, 1.0, align_weight, times=3 / 2)  # the backward pass composes again
         return visible_conv(x, keep, *(p.to(x.dtype) for p in tensors[2:]), fold=fold)
     loss = None if folding_pays(positions, share, align_weight) else "composing the kernel costs more than it saves"
     if take_fused("masked convolution", impl, x.device, obstacle=None, loss=loss):

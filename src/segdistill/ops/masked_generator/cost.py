@@ -29,7 +29,7 @@ def folding_pays(positions: int, share: float, align_weight: Tensor, times: floa
         positions: How many the convolution reads.
         share: Of its multiplications that are done.
         align_weight: (C, S, 1, 1).
-        times: How often the kernel is composed, a forward and backward pass counted as one.
+        times: How often the kernel is composed, forward and backward pass counted as one, or as much as that takes.
     """
     channels, student = align_weight.shape[:2]
     saved = positions * (student / 9 + share * (channels - student))
