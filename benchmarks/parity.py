@@ -1,5 +1,9 @@
-"""Whether the fast path gives the reference's numbers. Where it does not, nothing is measured or reported."""
+"""Whether the fast path gives the reference's numbers. Where it does not, nothing is measured or reported.
 
+python -m benchmarks.parity
+"""
+
+import argparse
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,3 +92,15 @@ def _compare(ours: list[Tensor], theirs: list[Tensor], tolerance: float, what: s
         assert difference <= tolerance, f"{what}: relative difference {difference:.1e}, above {tolerance:.0e}."
         worst = max(worst, difference)
     return worst
+
+
+def main() -> None:
+    """Compare, print the largest differences."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.parity", description=__doc__)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    found = parity(torch.device(parser.parse_args().device))
+    print("parity:", ", ".join(f"{name} {value:.1e}" for name, value in found.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -25,6 +25,16 @@ TARGETS = (
 )  # fmt: skip
 
 
+FIRST = """A GPU that nobody has tried yet is asked by one command, in the order of what must be known: its facts,
+whether all numbers are right, a step, contrast and loss, where a step's time goes by operation and shape, Nsight
+Compute on the contrast kernel, the tests that need a GPU, the rest of the benchmark. A part that fails stops no other,
+and `DIR/first_gpu.json` says what became of each:
+
+```bash
+PYTHONPATH=src python -m benchmarks.first_gpu --out DIR
+```"""
+
+
 def main() -> None:
     """Write the page."""
     PAGE.write_text(render(read()))
@@ -32,14 +42,14 @@ def main() -> None:
 
 
 def render(records: dict[str, Record | None]) -> str:
-    """The page for the records of ``cpu``, ``gpu`` and ``loader_cpu``; None where there is none.
+    """The page for the records of ``cpu``, ``gpu``, ``compiled`` and ``loader_cpu``; None where there is none.
 
     Raises:
         ValueError: If a record was made without a comparison of the numbers.
     """
     for name in ("cpu", "gpu"):
         for subject, measured in (records[name] or {}).items():
-            if not measured.get("parity"):
+            if not measured.get("parity") and not measured.get("error"):
                 raise ValueError(
                     f"{name}: {subject} was measured without parity; measure it again, nothing is reported."
                 )
@@ -50,12 +60,14 @@ def render(records: dict[str, Record | None]) -> str:
         if record is None:
             sections.append(
                 f"## {title}\n\nNot measured yet. On a machine with one, where torch is all that is needed:\n\n"
-                "```bash\n"
-                f"PYTHONPATH=src python -m benchmarks --out benchmarks/results/{name}.json\n"
-                "PYTHONPATH=src python -m benchmarks.render\n```"
+                f"```bash\nPYTHONPATH=src python -m benchmarks --out benchmarks/results/{name}.json\n```"
             )
         else:
             sections += [_provenance(title, name, record), *_details(record)]
+        if name == "gpu":
+            sections.append(FIRST)
+    if records.get("compiled") is not None:
+        sections.append(_compiled(records["compiled"]))
     if records["loader_cpu"] is not None:
         sections.append(_loader(records["loader_cpu"]))
     return "\n\n".join(section.strip() for section in sections) + "\n"
@@ -63,7 +75,7 @@ def render(records: dict[str, Record | None]) -> str:
 
 def read() -> dict[str, Record | None]:
     """What was measured, of everything that may be."""
-    files = {name: RESULTS / f"{name}.json" for name in ("cpu", "gpu", "loader_cpu")}
+    files = {name: RESULTS / f"{name}.json" for name in ("cpu", "gpu", "compiled", "loader_cpu")}
     return {name: json.loads(file.read_text()) if file.is_file() else None for name, file in files.items()}
 
 
@@ -87,7 +99,7 @@ def _targets(cpu: Record | None, gpu: Record | None) -> str:
 
 
 def _reached(record: Record | None, subject: str, setting: Record, way: str, what: str) -> str:
-    if record is None or subject not in record:
+    if record is None or subject not in record or not record[subject]["parity"]:
         return MISSING
     values = []
     for case in record[subject]["cases"]:
@@ -119,11 +131,15 @@ def _provenance(title: str, name: str, record: Record) -> str:
     lines.append("|---|---|---|---|---|---|---|---|---|")
     for subject, measured in record.items():
         env, parity = measured["environment"], measured["parity"]
+        worst = f"{max(parity['contrast'], parity['loss']):.0e}" if parity else NONE
         lines.append(
             f"| {subject} | {env['device']} | {env['threads']} | {env['torch']} | {env['triton'] or NONE} | "
             f"{_commit(env['commit'])} | {measured['turns']} | "
-            f"{max(parity['contrast'], parity['loss']):.0e} | {measured['note'] or NONE} |"
+            f"{worst} | {measured['note'] or NONE} |"
         )
+    for subject, measured in record.items():
+        if "error" in measured:
+            lines += ["", f"**{subject} ended before its end**: {measured['error']}"]
     return "\n".join(lines)
 
 
@@ -204,6 +220,24 @@ def _growth(cases: list[Record]) -> str:
         ms, mib = way["both"]["median"], way["extra_peak_mb"]
         each = f"{ms / amount:.4g} | {mib / amount:.4g}"
         lines.append(f"| {case['of']} | {case['along']} | {amount} | {ms:.1f} | {mib:.0f} | {each} |")
+    return "\n".join(lines)
+
+
+def _compiled(record: Record) -> str:
+    env = record["environment"]
+    lines = [
+        "### Kernels as compiled",
+        "",
+        "From `benchmarks/results/compiled.json` (`python -m benchmarks.compiled`, which needs no GPU; Triton",
+        f"{env['triton']}, commit {_commit(env['commit'])}). Registers of a thread; more than 128 leave room for fewer",
+        "programs of the contrast on a multiprocessor. What is spilled goes through memory.",
+        "",
+        "| kernel | distance | maps | GPU | registers | bytes spilled | bytes of shared memory |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in record["kernels"]:
+        of = f"{one['kernel']} | {one['distance'] or NONE} | {one['dtype']} | {one['gpu']}, sm_{one['arch']}"
+        lines.append(f"| {of} | {one['registers']} | {one['spill_bytes']} | {one['shared_bytes']} |")
     return "\n".join(lines)
 
 

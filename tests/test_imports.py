@@ -1,5 +1,6 @@
 """What loading the package costs and needs, each in a fresh process."""
 
+import json
 import re
 import subprocess
 import sys
@@ -95,6 +96,26 @@ def test_benchmarks_of_the_losses_need_nothing_but_torch():
         f"sys.path.insert(0, {str(root)!r}); import segdistill.ops, segdistill.losses, segdistill.distill.distiller\n"
     )
     python(code + "".join(f"import {module}\n" for module in sorted(modules - of_networks)), blocked=beyond_torch())
+
+
+def test_a_bare_machine_measures_everything_and_ends_with_a_file_and_a_page(tmp_path, monkeypatch):
+    """Torch alone, no git, no compiler, a few tiny cases."""
+    root, file = Path(__file__).parents[1], tmp_path / "cpu.json"
+    words = ["benchmarks", "--small", "--device", "cpu", "--turns", "1", "--batches", "1", "2", "--out", str(file)]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    code = f"""sys.path.insert(0, {str(root)!r}); sys.argv = {words!r}
+import runpy
+try: runpy.run_module("benchmarks", run_name="__main__")
+except SystemExit as end: assert not end.code
+"""
+    python(code, blocked=beyond_torch())
+    record = json.loads(file.read_text())
+    assert {name: bool(one["cases"]) for name, one in record.items()} == dict.fromkeys(
+        ("contrast", "loss", "step", "growth"), True
+    )
+    assert record["loss"]["environment"]["commit"] is None
+    assert "### The whole loss" in file.with_suffix(".md").read_text()
 
 
 def test_reports_load_no_network_and_no_engine():

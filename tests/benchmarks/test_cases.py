@@ -35,7 +35,7 @@ def test_one_command_measures_and_the_page_shows_it(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(
         sys, "argv", ["benchmarks", "--out", str(file), "--turns", "2", "--batches", "1", "2", "--device", "cpu"]
     )
-    command.main()
+    assert command.main() == 0
     record = json.loads(file.read_text())
     assert list(record) == ["contrast", "loss", "step", "growth"]
     assert len(record["contrast"]["cases"]) == 2 * 2 + len(contrast.KINDS)
@@ -50,6 +50,44 @@ def test_one_command_measures_and_the_page_shows_it(tmp_path, monkeypatch, capsy
     assert [line.split(" | ")[4:6] for line in steps] == [["-", "-"]] * 2  # a step has no forward pass of its own
     assert "|  |" not in page
     assert "## Loading" not in page
+
+
+def measure(file, monkeypatch, *words):
+    options = ["--turns", "1", "--batches", "1", "--device", "cpu", *words]
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--out", str(file), *options])
+    return command.main(), json.loads(file.read_text()), file.with_suffix(".md").read_text()
+
+
+def test_what_ends_a_subject_is_in_the_file_and_on_the_page_and_stops_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "parity", lambda device: {"contrast": 0.0, "loss": 0.0})
+    made = iter([contrast.case(CPU, "45x45", (9, 9), 1, "l1", "other_groups", turns=1)])
+
+    def cases(*args, **options):
+        yield next(made)
+        raise torch.cuda.OutOfMemoryError("no room\nfor maps")
+
+    monkeypatch.setitem(command.SUBJECTS, "contrast", cases)
+    code, record, page = measure(tmp_path / "cpu.json", monkeypatch, "--only", "contrast", "loss")
+    assert code == 1
+    assert record["contrast"]["error"] == "OutOfMemoryError: no room for maps"
+    assert len(record["contrast"]["cases"]) == 1
+    assert "error" not in record["loss"]
+    assert "**contrast ended before its end**: OutOfMemoryError: no room for maps" in page
+    assert "| 45x45, pooled 9x9 |" in page
+
+
+def test_without_parity_nothing_is_measured_and_the_page_says_why(tmp_path, monkeypatch):
+    def differ(device):
+        raise AssertionError("contrast: relative difference 1.0e-01")
+
+    monkeypatch.setattr(command, "parity", differ)
+    for subject in command.SUBJECTS:
+        monkeypatch.setitem(command.SUBJECTS, subject, None)
+    code, record, page = measure(tmp_path / "cpu.json", monkeypatch)
+    assert code == 1
+    assert all(one["cases"] == [] for one in record.values())
+    assert page.count("ended before its end**: parity: AssertionError: contrast: relative difference 1.0e-01") == 4
+    assert page.count("not measured yet") == 16
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ import itertools
 
 import pytest
 import torch
+from benchmarks.harness import extra_peak
+from benchmarks.reference import PublishedAfDCD
 
 from segdistill.losses import AfDCDLoss, AfDCDTerms
 from segdistill.ops import dense_contrast
@@ -111,3 +113,16 @@ def test_shapes_can_be_tried_on_the_meta_device(impl):
 def test_float64_maps_are_computed_in_float64():
     terms = AfDCDLoss(3, 16)(torch.rand(1, 3, 16, 16).double(), torch.rand(1, 16, 16, 16))
     assert terms.mimic.dtype == terms.contrast.dtype == torch.float64
+
+
+@pytest.mark.parametrize(("size", "batch", "share"), [(16, 1, 0.77), (32, 1, 0.75), (32, 2, 0.71)])
+def test_on_a_cpu_it_takes_less_memory_than_the_published_way(size, batch, share):
+    torch.manual_seed(0)
+    options = {"pool_size": 4, "negatives": "spatial"}  # a contrast so small that it is not compiled
+    student, teacher = torch.randn(batch, 128, size, size, requires_grad=True), torch.randn(batch, 512, size, size)
+
+    def peak(loss):
+        return extra_peak(lambda: sum(loss(student, teacher)), [student, *loss.parameters()], torch.device("cpu"))
+
+    # Both hold the gradients by the parameters, which are most of it.
+    assert peak(AfDCDLoss(128, 512, **options)) <= share * peak(PublishedAfDCD(128, 512, **options))

@@ -98,7 +98,8 @@ class CIRKDLoss(DistillationLoss):
     Note:
         The memory holds num_classes * (pixel_memory + region_memory) * teacher_channels floats (428 MB for 19
         classes and 256 channels), in the checkpoints too. It starts with random directions, drawn from the
-        global generator: processes must start alike, as `DistributedDataParallel` sees to. Relations are
+        global generator: processes must start alike, as `DistributedDataParallel` sees to, and have batches of one
+        size. The host waits for nothing that a GPU has to tell it. Relations are
         computed in at least float32 with autocast off; the projection in the precision of its parameters.
 
     Source:
@@ -221,10 +222,13 @@ class CIRKDLoss(DistillationLoss):
         projected = self.project(student.to(dtype)).to(teacher.dtype)
         s, t = unit(projected.flatten(2).mT), unit(teacher.flatten(2).mT)
         labelled = labels != IGNORE_INDEX
+        # Zeros, not a choice of rows, whose number a GPU would have to tell the host.
+        rows = [x.masked_fill(~labelled[..., None], 0.0).flatten(0, 1) for x in (s, t)]
+        counted = labelled.sum()
 
         def compare(memory: KeyMemory, count: int) -> Tensor:
             keys = memory.sample(count).to(t.dtype)[None]
-            return relations(s[labelled], t[labelled], keys, keys, temperature=self.memory_temperature)
+            return relations(rows[0], rows[1], keys, keys, temperature=self.memory_temperature, count=counted)
 
         pixel, region = compare(self.pixels, self.pixel_keys), compare(self.regions, self.region_keys)
         if self.training:

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from segdistill.losses.base import DistillationLoss
 from segdistill.losses.common.pair import matched_pair
@@ -66,9 +65,8 @@ def membership(labels: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
     tensor([[[0., 1.],
              [0., 0.]]])
     """
-    # Ignored pixels get a class of their own, which is cut off.
-    numbers = labels.masked_fill(labels == IGNORE_INDEX, num_classes)
-    return F.one_hot(numbers, num_classes + 1)[..., :-1].to(dtype)
+    classes = torch.arange(num_classes, device=labels.device)
+    return ((labels[..., None] == classes) & (labels != IGNORE_INDEX)[..., None]).to(dtype)
 
 
 def _similarity(features: Tensor, member: Tensor) -> Tensor:

@@ -155,6 +155,9 @@ class MasKDLoss(DistillationLoss):
         ValueError: If a number is out of range.
 
     Note:
+        The host waits for a GPU once after a state was loaded, to learn the stage, and at no other call.
+
+    Note:
         Labels are read in stage 1 only; later two tensors will do. Micro-batches of one optimizer step count as
         calls of their own.
 
@@ -202,7 +205,7 @@ class MasKDLoss(DistillationLoss):
         self.tokens = nn.Parameter(torch.randn(num_masks, num_classes) * 0.01)
         self.register_buffer("frozen", torch.zeros(num_masks, num_classes))
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))  # -1 once the tokens are frozen
-        self._is_frozen = False  # remembers that `calls` is -1: to read that, a GPU must be waited for
+        self._known: int | None = 0  # what `calls` is; None: to be read, for which a GPU must be waited for
         self.register_load_state_dict_post_hook(_look_again)  # type: ignore[no-untyped-call]
 
     @property
@@ -228,6 +231,7 @@ class MasKDLoss(DistillationLoss):
             raise ArgumentError(f"`tokens` must have shape {tuple(self.tokens.shape)}; got {tuple(tokens.shape)}.")
         self.frozen.copy_(tokens.detach())
         self.calls.fill_(-1)
+        self._known = -1
 
     def forward(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> MasKDTerms:
         """Train the tokens or the student, as the stage has it.
@@ -258,23 +262,21 @@ class MasKDLoss(DistillationLoss):
             )
         if self.training:
             self.calls += 1
+            self._known = (self._known or 0) + 1
         return MasKDTerms(token_loss(pairs[0][1], labels, self.tokens), _zero(dtype, *(s for s, _ in pairs)))
 
     def _learning(self) -> bool:
         """Whether this is stage 1; the first call that finds it over freezes the tokens."""
-        if not self._is_frozen:
-            calls = int(self.calls)
-            if 0 <= calls < self.token_steps:
-                return True
-            if calls >= 0:
-                self.freeze()
-            self._is_frozen = True
-        return False
+        if self._known is None:
+            self._known = int(self.calls)
+        if self._known >= self.token_steps:
+            self.freeze()
+        return self._known >= 0
 
 
 def _look_again(loss: MasKDLoss, _: Any) -> None:
-    """After a state was loaded: whether the tokens are frozen is to be read from it."""
-    loss._is_frozen = False
+    """After a state was loaded: the number of calls is to be read from it."""
+    loss._known = None
 
 
 def _zero(dtype: torch.dtype, *tensors: Tensor) -> Tensor:

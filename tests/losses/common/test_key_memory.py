@@ -5,7 +5,7 @@ import torch.multiprocessing as mp
 from tests.reference.cirkd import push_by_loops
 
 from segdistill.losses.cirkd import CIRKDLoss
-from segdistill.losses.common.key_memory import KeyMemory, pixel_keys, rank_in_group, region_keys
+from segdistill.losses.common.key_memory import NONE, KeyMemory, pixel_keys, rank_in_group, region_keys
 from segdistill.types import IGNORE_INDEX
 
 torch.set_num_threads(1)
@@ -25,7 +25,10 @@ def test_is_a_queue_for_each_class(count):
     expected, slots = memory.keys.clone(), [0, 0, 0]
     for _ in range(4):
         keys, classes = torch.randn(count, 2), torch.tensor([0, 2])[torch.randint(0, 2, (count,))]
-        memory.push(keys, classes)
+        places = torch.randperm(count + 4)[:count].sort().values  # empty ones between them
+        table, names = torch.full((count + 4, 2), torch.nan), torch.full((count + 4,), NONE)
+        table[places], names[places] = keys, classes
+        memory.push(table, names)
         push_by_loops(expected, slots, keys, classes.tolist())
         assert memory.keys.equal(expected)
         assert memory.next_slot.tolist() == slots
@@ -57,8 +60,21 @@ def image_and_labels():
     return places, labels
 
 
+def filled(keys, classes):
+    return keys[classes != NONE], classes[classes != NONE]
+
+
 def choose(places, labels, **options):
-    return pixel_keys(places, labels, labels != IGNORE_INDEX, 3, **({"most": 15, "paper": False} | options))
+    return filled(*pixel_keys(places, labels, labels != IGNORE_INDEX, 3, **({"most": 15, "paper": False} | options)))
+
+
+def test_the_table_has_one_size_whatever_the_labels():
+    places, labels = image_and_labels()
+    for given in (labels, torch.full_like(labels, IGNORE_INDEX), torch.zeros_like(labels)):
+        keys, classes = pixel_keys(places, given, given != IGNORE_INDEX, 3, most=15, paper=False)
+        assert (len(keys), len(classes)) == (2 * 3 * 15, 2 * 3 * 15)
+        keys, classes = region_keys(places.float(), given, 3)
+        assert (len(keys), len(classes)) == (2 * 3, 2 * 3)
 
 
 def test_chooses_pixels_of_the_class_at_most_so_many_and_other_ones_each_time():
@@ -87,12 +103,12 @@ def test_the_published_choice_takes_the_nth_pixel_of_the_image_for_the_nth_of_th
 def test_regions_are_directions_of_class_means_image_by_image():
     torch.manual_seed(0)
     pixels, labels = torch.randn(2, 6, 3), torch.tensor([[0, 0, 2, 2, 2, IGNORE_INDEX], [2] * 6])
-    keys, classes = region_keys(pixels, labels, 4)
+    keys, classes = filled(*region_keys(pixels, labels, 4))
     means = torch.stack([pixels[0, :2].mean(0), pixels[0, 2:5].mean(0), pixels[1].mean(0)])
     assert classes.tolist() == [0, 2, 2]
     torch.testing.assert_close(keys, means / means.norm(dim=1, keepdim=True))
-    keys, classes = region_keys(pixels, torch.full_like(labels, IGNORE_INDEX), 4)
-    assert (len(keys), len(classes)) == (0, 0)
+    _, classes = region_keys(pixels, torch.full_like(labels, IGNORE_INDEX), 4)
+    assert (classes == NONE).all()
 
 
 COUNTS = (5, 2)
@@ -100,7 +116,9 @@ COUNTS = (5, 2)
 
 def keys_of(rank):
     generator = torch.Generator().manual_seed(rank)
-    return torch.randn(COUNTS[rank], 4, generator=generator), torch.arange(COUNTS[rank]) % 3
+    classes = torch.arange(5) % 3
+    classes[COUNTS[rank] :] = NONE
+    return torch.randn(5, 4, generator=generator), classes
 
 
 def work(rank, folder):
@@ -112,9 +130,11 @@ def work(rank, folder):
     loss = CIRKDLoss(2, 4, num_classes=3, memory=True, pixel_memory=9, region_memory=9)
     memory.push(*keys_of(rank))
     torch.manual_seed(rank)
-    labels = torch.full((1 + rank, 3, 3), IGNORE_INDEX if rank else 2)
-    values = loss(torch.randn(1 + rank, 2, 3, 3), torch.randn(1 + rank, 4, 3, 3), labels)
+    labels = torch.full((1, 3, 3), IGNORE_INDEX if rank else 2)
+    values = loss(torch.randn(1, 2, 3, 3), torch.randn(1, 4, 3, 3), labels)
     sum(values).backward()
+    with pytest.raises(ValueError, match=r"push as many keys; got 3 to 4\. Give all processes batches of one size\."):
+        KeyMemory(3, 4, 4).push(torch.zeros(3 + rank, 4), torch.zeros(3 + rank).long())
     torch.save({"memory": memory.state_dict(), "pixels": loss.pixels.state_dict()}, folder / f"{rank}.pt")
     dist.destroy_process_group()
 

@@ -7,15 +7,14 @@ import torch
 from torch import nn
 
 from segdistill.losses import AfDCDLoss
-from segdistill.ops import dense_contrast
+from segdistill.ops import dense_contrast, launch
 from segdistill.ops.dense_contrast import api, fused
 from segdistill.ops.dense_contrast.fused import contrast_maps
+from segdistill.ops.launch import interpreted, warn_slow
 
 torch.set_num_threads(1)
 
-pytestmark = pytest.mark.skipif(
-    fused.kernels is not None and fused.kernels.interpreted(), reason="Triton is interpreted here"
-)
+pytestmark = pytest.mark.skipif(interpreted(), reason="Triton is interpreted here")
 
 DISTANCES = ("l1", "l2", "cosine")
 NEGATIVES = ("other_groups", "omni", "channel", "spatial")
@@ -179,9 +178,6 @@ class NoCompiler:
     def __init__(self):
         self.tried = 0
 
-    def interpreted(self):
-        return True
-
     def contrast_triton(self, *args):
         self.tried += 1
         raise RuntimeError("Failed to find C compiler.\nPlease specify via CC.")
@@ -191,10 +187,11 @@ class NoCompiler:
 def no_compiler(monkeypatch):
     kernels = NoCompiler()
     monkeypatch.setattr(fused, "kernels", kernels)
-    monkeypatch.setattr(fused, "_launches", {})
-    api._warn_slow.cache_clear()
+    monkeypatch.setattr(launch, "interpreted", lambda: True)
+    monkeypatch.setattr(launch, "_tried", {})
+    warn_slow.cache_clear()
     yield kernels
-    api._warn_slow.cache_clear()
+    warn_slow.cache_clear()
 
 
 def test_a_kernel_that_cannot_be_launched_gives_way_with_one_warning(no_compiler, caplog):
@@ -226,7 +223,8 @@ def test_the_tiny_launch_is_one_that_the_kernel_takes(monkeypatch):
             return fused.contrast_chunked(student, teacher, temperature, distance, groups, with_grad)
 
     monkeypatch.setattr(fused, "kernels", Kernels())
-    monkeypatch.setattr(fused, "_launches", {})
+    monkeypatch.setattr(launch, "interpreted", lambda: True)
+    monkeypatch.setattr(launch, "_tried", {})
     student, _ = maps(1, 6, 4, 5)
     assert fused.why_not_launched(student.bfloat16()) is None
     assert seen == [((1, 2, 8), (1, 2, 8), torch.bfloat16)]

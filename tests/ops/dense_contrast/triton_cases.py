@@ -9,15 +9,17 @@ from unittest import mock
 
 import pytest
 import torch
+from tests.ops.in_triton import nan_instead_of_whatever_was_there
 
 from segdistill.ops import dense_contrast
 from segdistill.ops.dense_contrast.cells import cut_cells
 from segdistill.ops.dense_contrast.fused import contrast_maps, kernels, why_not_launched
 from segdistill.ops.dense_contrast.reference import contrast_of_sets
+from segdistill.ops.launch import interpreted
 from segdistill.ops.precision import working_dtype
 from segdistill.ops.unit import unit
 
-DEVICE = "cpu" if kernels is None or kernels.interpreted() else "cuda"
+DEVICE = "cpu" if kernels is None or interpreted() else "cuda"
 DISTANCES = ("l1", "l2", "cosine")
 NEGATIVES = ("other_groups", "omni", "channel", "spatial")
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -35,10 +37,6 @@ KINDS = itertools.product(NEGATIVES, DISTANCES, DTYPES)
 CASES = [(*kind, SIZES[i % 5 + i // 12 % 2]) for i, kind in enumerate(KINDS)] + [
     ("other_groups", distance, torch.float64, size) for distance in DISTANCES for size in SIZES
 ]
-
-
-def nan_instead_of_whatever_was_there(*size, **options):
-    return torch.full(*size, torch.nan, **options)
 
 
 def sets(size, negatives, distance, dtype, seed=0, offset=0.0):
@@ -61,7 +59,7 @@ def reference(student, teacher, temperature, distance, groups, dtype=torch.float
 def check(student, teacher, temperature, distance, groups):
     """Compare with the reference in float64, on the very numbers that the kernel is given."""
     dtype = working_dtype(student)
-    with mock.patch.object(torch, "empty", nan_instead_of_whatever_was_there):
+    with mock.patch.object(torch, "empty", nan_instead_of_whatever_was_there(torch.empty)):
         results = kernels.contrast_triton(student, teacher, temperature, distance, groups, True)
     exact = reference(student, teacher, temperature, distance, groups)
     eager = reference(student, teacher, temperature, distance, groups, dtype)
@@ -123,6 +121,27 @@ def test_ties_of_single_numbers_pull_nowhere():
     assert gradient[..., ::2].abs().max() == 0
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_smallest_differences_pull_like_large_ones(dtype):
+    """A sign is made by a product with a large number, which must be large enough."""
+    gradients = []
+    for scale in (2.0**-100, 1.0):
+        student, teacher, groups = sets((1, 8, 3, (3, 2)), "omni", "l1", torch.float64)
+        student, teacher = ((x > 0).to(dtype) * scale for x in (student, teacher))
+        gradients.append(kernels.contrast_triton(student, teacher, 1e30, "l1", groups, True)[1])
+    ties = (gradients[1] == 0) & (gradients[0] == 0)
+    assert not ties.all()
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-36)
+
+
+@pytest.mark.parametrize("processors", [1, 2, 3, 99])
+@pytest.mark.parametrize("size", [(5, 3, 5, (3, 2)), (7, 2, 5, (1, 4)), (1, 3, 5, (3, 2))])
+def test_the_order_of_programs_changes_nothing(processors, size, monkeypatch):
+    """However many sets are taken together, and however many are left for the last turn."""
+    monkeypatch.setattr(kernels, "_processors", lambda device: processors)
+    check(*sets(size, "other_groups", "l1", torch.float32)[:2], 0.7, "l1", 5)
+
+
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_far_cells_with_a_small_temperature_do_not_overflow(distance):
     student, teacher, groups = sets((1, 8, 3, (3, 2)), "other_groups", "cosine", torch.float32)
@@ -136,7 +155,13 @@ def test_far_cells_with_a_small_temperature_do_not_overflow(distance):
 def test_a_nan_reaches_the_loss(distance, which):
     cells = sets((2, 5, 3, (3, 2)), "other_groups", distance, torch.float32)
     cells[which][1, 3, 2] = torch.nan
+    value, gradient = kernels.contrast_triton(*cells[:2], 1.0, distance, 3, True)
+    assert value.isnan()
     assert kernels.contrast_triton(*cells[:2], 1.0, distance, 3, False)[0].isnan()
+    # The anchor that is nan itself, or those that are compared with a cell that is.
+    touched = [3] if which == 0 else [3, *(cell for cell in range(18) if cell % 3 != 0)]
+    assert gradient[1, touched].isnan().any(-1).all()
+    assert gradient[0].isfinite().all()
 
 
 def test_the_same_input_gives_the_same_bits():

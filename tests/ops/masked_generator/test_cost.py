@@ -19,3 +19,9 @@ from segdistill.ops.masked_generator.cost import folding_pays
 )
 def test_folding_pays_where_it_saves_multiplications(positions, share, student, pays):
     assert folding_pays(positions, share, torch.empty(128, student, 1, 1)) == pays
+
+
+def test_a_kernel_that_is_composed_more_often_must_save_more():
+    assert folding_pays(172, 1, torch.empty(128, 64, 1, 1))
+    assert not folding_pays(172, 1, torch.empty(128, 64, 1, 1), times=3 / 2)
+    assert folding_pays(173, 1, torch.empty(128, 64, 1, 1), times=3 / 2)

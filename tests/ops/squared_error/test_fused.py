@@ -2,7 +2,7 @@ import pytest
 import torch
 from tests.ops.largest import Largest
 
-from segdistill.ops.squared_error.fused import squared_error_fused as squared_error
+from segdistill.ops.squared_error.fused import squared_error_by_image as squared_error
 
 torch.set_num_threads(1)
 

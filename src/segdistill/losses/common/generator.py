@@ -125,7 +125,7 @@ class MaskedGeneration(DistillationLoss):
         width: Directions of the teacher's map that everything works in, see `Directions`. None: all its channels.
         basis: Of the directions.
         impl: ``"reference"`` computes what is written, in float32 or more. ``"fused"``: projection, mask and first
-            convolution as one, and the error image by image; what follows the first convolution as with ``"auto"``,
+            convolution as one, and the error in its fused form; what follows the first convolution as with ``"auto"``,
             since a plain convolution is the fastest that a GPU has. ``"auto"``: each in the form that suits the device.
             Both compute in the precision of autocast where that is on.
     """

@@ -10,7 +10,13 @@ CHUNK = 2**24
 
 
 def relations(
-    student: Tensor, teacher: Tensor, student_keys: Tensor, teacher_keys: Tensor, *, temperature: float
+    student: Tensor,
+    teacher: Tensor,
+    student_keys: Tensor,
+    teacher_keys: Tensor,
+    *,
+    temperature: float,
+    count: Tensor | None = None,
 ) -> Tensor:
     r"""Measure how far the student's similarities to some keys are from the teacher's.
 
@@ -29,9 +35,11 @@ def relations(
         student_keys: G sets of M unit vectors, (G, M, C).
         teacher_keys: (G, M, C').
         temperature: tau.
+        count: How many rows the mean is over, a scalar; the others are zero in both networks, and so is their
+            divergence. None: all.
 
     Returns:
-        Scalar in nats; zero with a zero gradient if N is 0.
+        Scalar in nats; zero with a zero gradient if N or ``count`` is 0.
 
     Example:
         >>> rows, keys = torch.eye(3)[:2], torch.eye(3)[None]
@@ -53,4 +61,6 @@ def relations(
         chunks = zip(torch.split(student, rows), torch.split(teacher, rows), strict=True)
         parts = [checkpoint(divergence, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]
         total = torch.stack(parts).sum()
-    return total / max(1, len(student) * len(student_keys))
+    if count is None:
+        return total / max(1, len(student) * len(student_keys))
+    return total / (count * len(student_keys)).clamp_min(1)

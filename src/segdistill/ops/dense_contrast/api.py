@@ -11,6 +11,7 @@ from segdistill.ops.dense_contrast.fused import dense_contrast_fused, why_not_fu
 from segdistill.ops.dense_contrast.options import Distance, Negatives, check_options
 from segdistill.ops.dense_contrast.reference import dense_contrast_reference
 from segdistill.ops.impl import Impl, take_fused
+from segdistill.ops.launch import warn_slow
 from segdistill.ops.precision import working_dtype
 from segdistill.util import ArgumentError
 
@@ -108,7 +109,7 @@ def dense_contrast(
         student, teacher = student[..., :height, :width], teacher[..., :height, :width]
     obstacle = why_not_fused(student, negatives, groups, patch_size)
     if obstacle is None and impl != "reference" and (obstacle := why_not_launched(student)) and impl == "auto":
-        _warn_slow(obstacle)
+        warn_slow("The dense contrast is computed by its reference, slower and in far more memory", obstacle)
     fused = take_fused("dense contrast", impl, student.device, obstacle=obstacle)
     return (dense_contrast_fused if fused else dense_contrast_reference)(
         student,
@@ -118,15 +119,6 @@ def dense_contrast(
         temperature=temperature,
         distance=distance,
         negatives=negatives,
-    )
-
-
-@functools.cache
-def _warn_slow(obstacle: str) -> None:
-    _logger.warning(
-        "The dense contrast is computed by its reference, slower and in far more memory: %s. Triton needs a C compiler "
-        "and Python's headers: install gcc and python3-dev.",
-        obstacle,
     )
 
 

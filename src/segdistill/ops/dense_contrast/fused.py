@@ -1,16 +1,17 @@
 """The fused dense contrast as one operator of torch: Triton on a GPU, chunks on a CPU, the same interface."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from segdistill.ops import launch as launching
 from segdistill.ops.dense_contrast.cells import cut_cells, join_cells
 from segdistill.ops.dense_contrast.cpu.chunked import contrast_chunked
 from segdistill.ops.precision import without_autocast, working_dtype
 from segdistill.ops.unit import length, unit
-from segdistill.util import first_line
 
 try:
     from segdistill.ops.dense_contrast import triton as kernels
@@ -52,24 +53,12 @@ def why_not_fused(student: Tensor, negatives: str, groups: int, patch_size: tupl
 
 
 def why_not_launched(student: Tensor) -> str | None:
-    """What kept a tiny launch of the kernel from running, tried once a process; None where nothing did.
-
-    Triton compiles its launcher when it first runs, for which it needs a C compiler and Python's headers.
-    """
-    if not _in_triton(student) or torch.compiler.is_compiling():
+    """What kept a tiny launch of the kernel from running, as a sentence; None where nothing did."""
+    if not _in_triton(student):
         return None
-    place = str(student.device)
-    if place not in _launches:
-        cells = student.new_zeros(1, 2, 8)
-        try:
-            kernels.contrast_triton(cells, cells, 1.0, "l1", 0, True)
-            _launches[place] = None
-        except Exception as error:  # a compiler fails in many ways
-            _launches[place] = f"Triton cannot launch a kernel ({first_line(error)})"
-    return _launches[place]
-
-
-_launches: dict[str, str | None] = {}  # by device: what happened
+    cells = student.new_zeros(1, 2, 8)
+    launch = functools.partial(kernels.contrast_triton, cells, cells, 1.0, "l1", 0, True)
+    return launching.why_not_launched("dense contrast", student.device, launch)
 
 
 # The gradient is made with the value: its pass over the channels needs the distances, which are at hand then. Made
@@ -136,7 +125,7 @@ def _bands(student: Tensor, rows: int) -> Iterator[tuple[slice, ...]]:
 
 
 def _in_triton(student: Tensor) -> bool:
-    return student.device.type == "cuda" or (kernels is not None and kernels.interpreted())
+    return student.device.type == "cuda" or (kernels is not None and launching.interpreted())
 
 
 def _keep_gradient(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

@@ -4,9 +4,11 @@ A program owns a few anchors of a set and holds their distances to all its cells
 channels sums them up, the softmax follows in place, a second pass turns its slopes into the gradient. Distances never
 reach memory, no two programs write to one place, and the same input gives the same bits.
 
-Absolute differences have no matrix product, so the work is on the vector units: with 16 groups of 128 channels and 4x4
-patches 256 cells x 128 channels x about seven operations an anchor, against 1 KiB of its own data. The kernel is bound
-by arithmetic as long as the way to its registers is short, and that is a matter of layout:
+Absolute differences have no matrix product, so the work is on the vector units. With 16 groups of 128 channels and 4x4
+patches a set has 256 cells. A program has four anchors: it takes about seven operations for each of its 4 x 256 x 128
+numbers, and streams the set twice, 256 KiB in float32. Those come from the cache of its multiprocessor, which is why
+programs of one set meet there. The kernel is bound by arithmetic as long as the way to its registers is short, and that
+is a matter of layout:
 
 - cells lie side by side for each channel, so that a warp reads 32 neighbours at once;
 - a program is one warp where a set has up to 512 cells: its sums over cells are shuffles, with no barrier;
@@ -15,8 +17,6 @@ by arithmetic as long as the way to its registers is short, and that is a matter
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def"
-
-import os
 
 import torch
 import triton
@@ -52,20 +52,20 @@ def contrast_triton(
     grads_SDR = torch.empty((sets, width, cells) if with_grad else (0,), dtype=dtype, device=student_SRD.device)
     block_cells = max(16, triton.next_power_of_2(cells))
     block_anchors = max(1, min(16, 1024 // block_cells))  # 32 distances a thread
-    blocks = triton.cdiv(cells, block_anchors)
     # As a tensor: Triton takes numbers in float32, which is too coarse for float64 maps.
     sharpness = torch.full((), 1 / temperature, dtype=dtype, device=student_SRD.device)
     # Triton launches on the current device, whatever the tensors are on.
     with torch.cuda.device_of(student_SRD):  # type: ignore[no-untyped-call]
-        _contrast_kernel[(sets * blocks,)](
+        _contrast_kernel[(sets * triton.cdiv(cells, block_anchors),)](
             student_SDR,
             teacher_SDR,
             losses_SR,
             grads_SDR,
-            cells,
-            width,
-            blocks,
+            sets,
+            _processors(student_SRD.device),
             sharpness,
+            R=cells,
+            D=width,
             DISTANCE=distance,
             GROUPS=groups,
             WITH_GRAD=with_grad,
@@ -78,27 +78,32 @@ def contrast_triton(
     return losses_SR.sum(), grads_SDR.mT.contiguous() if with_grad else grads_SDR
 
 
-def interpreted() -> bool:
-    """Whether Triton's kernels run in its interpreter, on tensors of the CPU."""
-    return os.environ.get("TRITON_INTERPRET", "0") == "1"
+def _processors(device: torch.device) -> int:
+    """How many programs start side by side, each on a multiprocessor of its own."""
+    if device.type != "cuda":
+        return 2  # of the interpreter, which has one after the other: any number will do
+    return torch.cuda.get_device_properties(device).multi_processor_count
 
 
 @triton.jit
-def _row(values, channel, cells, which, present):
-    """A channel of some cells; zero from cell number ``present`` on."""
-    return tl.load(values + channel * cells + which, mask=which < present, other=0.0)
+def _row(values, channel, which, R: tl.constexpr, D: tl.constexpr, CELLS: tl.constexpr, CHANNELS: tl.constexpr):
+    """A channel of some cells; zero beyond the last channel and the last cell. What is whole has no mask."""
+    places = values + channel * R + which
+    whole: tl.constexpr = R == CELLS and D % CHANNELS == 0
+    return tl.load(places) if whole else tl.load(places, mask=which < tl.where(channel < D, R, 0), other=0.0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["sets", "processors"])  # they change with the batch and with the machine
 def _contrast_kernel(
     student,  # (S, D, R)
     teacher,  # (S, D, R)
     losses,  # (S, R), written
     grads,  # (S, D, R), written if WITH_GRAD
-    cells,  # R
-    width,  # D
-    blocks,  # programs a set
+    sets,  # S
+    processors,  # of the GPU
     sharpness,  # (), 1 / temperature
+    R: tl.constexpr,  # known to the compiler, as is D: offsets are constants then, and take no registers
+    D: tl.constexpr,
     DISTANCE: tl.constexpr,
     GROUPS: tl.constexpr,  # 0: every other cell is a negative
     WITH_GRAD: tl.constexpr,
@@ -107,24 +112,29 @@ def _contrast_kernel(
     CELLS: tl.constexpr,  # at least R, a power of two
     CHANNELS: tl.constexpr,  # a turn of the loops over D
 ):
+    # Programs start round the multiprocessors. As many sets as there are of those are taken at a time, each program of
+    # a turn on another set: so the programs of one set meet on one multiprocessor, whose cache holds what they share.
+    blocks: tl.constexpr = (R + ANCHORS - 1) // ANCHORS  # programs a set
     program = tl.program_id(0)
-    which = (program // blocks).to(tl.int64)
-    anchor = (program % blocks) * ANCHORS + tl.arange(0, ANCHORS)
+    first_set = program // (processors * blocks) * processors
+    together = tl.minimum(processors, sets - first_set)
+    place = program - first_set * blocks
+    which = (first_set + place % together).to(tl.int64)
+    anchor = place // together * ANCHORS + tl.arange(0, ANCHORS)
     cell = tl.max_contiguous(tl.arange(0, CELLS), 1)  # they are contiguous: this asks for narrow loads, see above
     sharpness = tl.load(sharpness)
-    student += which * cells * width
-    teacher += which * cells * width
+    student += which * R * D
+    teacher += which * R * D
 
     # Distances. Channels beyond the last are zero in both, which adds nothing to any of the three. A turn sums on its
     # own before it is added: the rounding error grows with D / 8 + 8 terms, not with D.
     sums = tl.zeros((ANCHORS, CELLS), dtype=ACCUMULATOR)
-    for first in range(0, width, CHANNELS):
+    for first in range(0, D, CHANNELS):
         turn = tl.zeros((ANCHORS, CELLS), dtype=ACCUMULATOR)
         for step in tl.static_range(CHANNELS):
             channel = first + step
-            present = tl.where(channel < width, cells, 0)
-            s = _row(student, channel, cells, anchor, present).to(ACCUMULATOR)[:, None]
-            t = _row(teacher, channel, cells, cell, present).to(ACCUMULATOR)[None, :]
+            s = _row(student, channel, anchor, R, D, CELLS, CHANNELS).to(ACCUMULATOR)[:, None]
+            t = _row(teacher, channel, cell, R, D, CELLS, CHANNELS).to(ACCUMULATOR)[None, :]
             if DISTANCE == "l1":
                 turn += tl.abs(s - t)
             elif DISTANCE == "l2":
@@ -141,7 +151,7 @@ def _contrast_kernel(
     else:
         logits = -sums * sharpness
     positive = anchor[:, None] == cell[None, :]
-    allowed = cell[None, :] < cells
+    allowed = cell[None, :] < R
     if GROUPS > 0:
         allowed = allowed & (positive | (anchor[:, None] % GROUPS != cell[None, :] % GROUPS))
     logits = tl.where(allowed, logits, float("-inf"))
@@ -149,25 +159,28 @@ def _contrast_kernel(
     shares = tl.exp(logits)
     total = tl.sum(shares, axis=1)
     loss = tl.log(total) - tl.sum(tl.where(positive, logits, 0.0), axis=1)
-    tl.store(losses + which * cells + anchor, loss, mask=anchor < cells)
+    tl.store(losses + which * R + anchor, loss, mask=anchor < R)
 
     if WITH_GRAD:
-        grads += which * cells * width
+        grads += which * R * D
         slopes = (shares / total[:, None] - tl.where(positive, 1.0, 0.0)) * sharpness
         if DISTANCE != "cosine":
             slopes = -slopes
         if DISTANCE == "l2":  # equal cells pull nowhere
             slopes = tl.where(sums > 0, slopes / tl.where(sums > 0, sums, 1.0), 0.0)
-        for first in range(0, width, CHANNELS):
+        # A sign without comparisons: a difference from 2^-100 on, times this, is at least 1; a tie stays 0. A number
+        # that is not one needs no care here, as it is in the slopes already.
+        huge: tl.constexpr = 2.0**100
+        for first in range(0, D, CHANNELS):
             for step in tl.static_range(CHANNELS):
                 channel = first + step
-                present = tl.where(channel < width, cells, 0)
-                s = _row(student, channel, cells, anchor, present).to(ACCUMULATOR)[:, None]
-                t = _row(teacher, channel, cells, cell, present).to(ACCUMULATOR)[None, :]
+                s = _row(student, channel, anchor, R, D, CELLS, CHANNELS).to(ACCUMULATOR)[:, None]
+                t = _row(teacher, channel, cell, R, D, CELLS, CHANNELS).to(ACCUMULATOR)[None, :]
                 if DISTANCE == "l1":
-                    pulls = tl.where(s > t, slopes, 0.0) - tl.where(s < t, slopes, 0.0)
+                    pulls = slopes * tl.clamp((s - t) * huge, -1.0, 1.0)
                 elif DISTANCE == "l2":
                     pulls = slopes * (s - t)
                 else:
                     pulls = slopes * t
-                tl.store(grads + channel * cells + anchor, tl.sum(pulls, axis=1), mask=anchor < present)
+                places = grads + channel * R + anchor
+                tl.store(places, tl.sum(pulls, axis=1), mask=anchor < tl.where(channel < D, R, 0))

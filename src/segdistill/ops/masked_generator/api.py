@@ -6,7 +6,7 @@ from segdistill.ops.impl import Impl, check_impl, take_fused
 from segdistill.ops.masked_generator.cost import folding_pays, too_narrow, why_not_winograd
 from segdistill.ops.masked_generator.cpu.visible import visible_conv
 from segdistill.ops.masked_generator.cpu.winograd import winograd_conv3x3
-from segdistill.ops.masked_generator.folded import folded_conv
+from segdistill.ops.masked_generator.folded import folded_conv, folded_conv_in_one
 from segdistill.ops.masked_generator.reference import conv3x3_reference, masked_conv_reference, masked_projection
 
 
@@ -49,11 +49,11 @@ def masked_conv(
     positions = keep.numel()
     if cpu and (shown := int(keep.count_nonzero())) < share * positions:
         take_fused("masked convolution", impl, x.device, obstacle=None)
-        fold = folding_pays(shown, 1.0, align_weight, extra=len(weight) ** 2 / 4)
+        fold = folding_pays(shown, 1.0, align_weight, times=3 / 2)  # the backward pass composes again
         return visible_conv(x, keep, *(p.to(x.dtype) for p in tensors[2:]), fold=fold)
     loss = None if folding_pays(positions, share, align_weight) else "composing the kernel costs more than it saves"
     if take_fused("masked convolution", impl, x.device, obstacle=None, loss=loss):
-        return folded_conv(*tensors, winograd=cpu)
+        return folded_conv(*tensors, winograd=cpu) if x.device.type == "cpu" else folded_conv_in_one(*tensors)
     return conv3x3(masked_projection(x, keep, align_weight, align_bias), weight, bias)
 
 

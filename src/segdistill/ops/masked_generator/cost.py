@@ -1,7 +1,5 @@
 """Which form of a convolution runs here, and which multiplies least."""
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -24,16 +22,15 @@ def too_narrow(weight: Tensor) -> str | None:
     return None if min(weight.shape[:2]) >= WIDE else f"it pays from {WIDE} channels on"
 
 
-def folding_pays(positions: int, share: float, align_weight: Tensor, extra: float = 0.0) -> bool:
+def folding_pays(positions: int, share: float, align_weight: Tensor, times: float = 1.0) -> bool:
     """Whether composing the kernel costs less than it saves, in multiplications by 9 C (O = C).
 
     Args:
         positions: How many the convolution reads.
         share: Of its multiplications that are done.
         align_weight: (C, S, 1, 1).
-        extra: What the plain form costs beside. `visible_conv` lays the whole kernel out anew then, and its gradient,
-            which takes as long as C^2 / 4 of these multiplications; measured on a CPU.
+        times: How often the kernel is composed, forward and backward pass counted as one, or as much as that takes.
     """
     channels, student = align_weight.shape[:2]
-    plain = positions * (student / 9 + share * channels) + extra
-    return plain > positions * share * student + math.prod((channels, student))
+    saved = positions * (student / 9 + share * (channels - student))
+    return saved > times * channels * student

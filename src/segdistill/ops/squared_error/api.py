@@ -15,8 +15,10 @@ def squared_error(x: Tensor, target: Tensor, *, impl: Impl = "auto") -> Tensor:
         x: (B, ...), any floating dtype.
         target: The same shape.
         impl: ``"reference"`` keeps the difference of the whole batch for the backward pass, in float32 also where the
-            maps are not. ``"fused"`` holds one image's at a time and, in the backward pass, the gradient; it runs on
-            every device, so ``"auto"`` takes it, and has no second derivative.
+            maps are not. ``"fused"``: on a GPU one Triton kernel in one pass, which keeps the differences in the dtype
+            of ``x``, so that a gradient in half precision is rounded once more; without Triton, and on every other
+            device, one image at a time, whose differences the backward pass makes again. It runs on every device, so
+            ``"auto"`` takes it; it has no second derivative. A GPU on which Triton cannot be launched gets one warning.
 
     Raises:
         ValueError: If the shapes differ or ``impl`` is unknown.

@@ -9,10 +9,10 @@ import torch
 from tests.ops.largest import Largest
 
 from segdistill.ops import dense_contrast
-from segdistill.ops.dense_contrast import fused
 from segdistill.ops.dense_contrast.cpu import chunked
 from segdistill.ops.dense_contrast.cpu.chunked import contrast_chunked
 from segdistill.ops.dense_contrast.reference import contrast_of_sets
+from segdistill.ops.launch import interpreted
 from segdistill.ops.unit import unit
 
 torch.set_num_threads(1)
@@ -164,7 +164,7 @@ def test_a_missing_compiler_is_said_once(monkeypatch, caplog):
     assert "CXX" in caplog.text
 
 
-@pytest.mark.skipif(fused.kernels is not None and fused.kernels.interpreted(), reason="Triton is interpreted here")
+@pytest.mark.skipif(interpreted(), reason="Triton is interpreted here")
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_distances_of_a_chunk_at_most_are_held(distance, monkeypatch):
     monkeypatch.setattr(chunked, "CHUNK", 4096)

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from benchmarks.harness import extra_peak
 from tests.ops.largest import Largest
 from torch.nn import functional as F
 
@@ -88,8 +89,34 @@ def test_float32_rounds_no_worse_than_three_times_the_direct_sum(size):
         assert error <= 3 * usual
 
 
-def test_transformed_maps_are_never_held_as_a_whole():
+def test_no_images_have_no_gradient_by_the_kernel():
+    tensors = case(0, 3, 4, 5, 6)
+    torch.testing.assert_close(run(winograd_conv3x3, *tensors), run(direct, *tensors))
+
+
+def test_no_map_is_held_in_another_form():
     x, weight, bias, slope = case(2, 4, 4, 20, 22)
     with Largest() as largest:
         run(winograd_conv3x3, x, weight, bias, slope)
-    assert largest.elements <= 2 * 4 * 22 * 24  # the map and its margin; all 16 parts together are four maps
+    assert largest.elements <= x.numel()
+
+
+def test_the_map_and_the_kernel_alone_are_kept():
+    x, weight, bias, _ = (tensor.requires_grad_() for tensor in case(1, 3, 4, 6, 6))
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.data_ptr()), lambda _: None):
+        winograd_conv3x3(x, weight, bias)
+    assert sorted(kept) == sorted([x.data_ptr(), weight.data_ptr()])
+
+
+@pytest.mark.parametrize(("batch", "size", "matrices"), [(1, 16, 5), (2, 16, 2), (1, 32, 2), (4, 32, 2)])
+def test_memory_is_that_of_the_results_and_as_little_as_is_said(batch, size, matrices, monkeypatch):
+    channels, tiles = 128, 32
+    monkeypatch.setattr(winograd, "BLOCK", tiles)
+    x, weight, bias, slope = case(batch, channels, channels, size, size, dtype=torch.float32)
+    x, slope = (p.contiguous(memory_format=torch.channels_last) for p in (x, slope))
+    leaves = [p.requires_grad_() for p in (x, weight, bias)]
+    peak = extra_peak(lambda: (winograd_conv3x3(x, weight, bias) * slope).sum(), leaves, torch.device("cpu"))
+    results = 2 * x.numel() + weight.numel()  # one map is the slope, which the product with `slope` makes
+    beside = matrices * channels**2 + 5 * tiles * channels
+    assert peak * 2**20 / 4 <= results + beside + 16 * channels

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from segdistill.ops.masked_generator.cpu.linear import linear, product
 
-OUTPUTS = 256  # of a kernel, composed at a time
+OUTPUTS = 64  # of the kernel at a time, which are laid out place by place
 
 
 def visible_conv(
@@ -24,7 +24,11 @@ def visible_conv(
     *,
     fold: bool,
 ) -> Tensor:
-    """Compute the terms of visible positions: a matrix product for each of the kernel's nine places.
+    """Compute the terms of visible positions: a matrix product for the kernel's nine places.
+
+    Saved for the backward pass are the parameters and the visible positions' numbers, S + 1 each or, unfolded, C. A
+    composed kernel is not kept: the backward pass composes it again. Beside its results it holds `OUTPUTS` rows of the
+    kernel and of its gradient, and 9 `OUTPUTS` numbers for every visible position, a few times each.
 
     Arguments as in `api.masked_conv`. ``fold``: compose the kernel, instead of projecting the visible positions.
     """
@@ -35,53 +39,78 @@ def visible_conv(
     projection = align_weight[:, :, 0, 0]
     if fold:  # the bias as a further channel, which is one everywhere
         cells = torch.cat([cells, cells.new_ones(len(cells), 1)], dim=1)
-        kernels: Tensor = _Compose.apply(weight, torch.cat([projection, align_bias[:, None]], dim=1))
+        projection = torch.cat([projection, align_bias[:, None]], dim=1)
     else:
         cells = product(cells, projection) + align_bias
-        kernels = _by_place(weight)
-    cells = shown * cells
-    # One cell of margin on each side takes what falls outside the map.
-    y = bias.expand(batch * (height + 2) * (width + 2), -1).clone()
-    centre = (image * (height + 2) + row + 1) * (width + 2) + column + 1
-    for place, kernel in enumerate(kernels.unbind()):  # the gradient of an index would be as large as all nine
-        step = (place // 3 - 1) * (width + 2) + place % 3 - 1
-        y.index_add_(0, centre - step, product(cells, kernel))
-    return y.view(batch, height + 2, width + 2, -1)[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
+    steps = 1 - torch.arange(3, device=x.device)  # a place of the kernel takes its cell to the place opposite
+    rows, columns = row[:, None, None] + steps[:, None], column[:, None, None] + steps
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    count = batch * height * width
+    spots = ((image[:, None, None] * height + rows) * width + columns).where(inside, count).flatten(1)
+    y: Tensor = _Visible.apply(shown * cells, projection if fold else None, weight, bias, spots, count)
+    return y.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
-class _Compose(torch.autograd.Function):
-    """(O, C, 3, 3) and (C, S) to (9, O, S), the product at each place.
+class _Visible(torch.autograd.Function):
+    """Of numbers (n, I) of positions, the (count, O) that they add at ``spots`` (n, 9); the spot ``count`` is outside.
 
-    Done for some outputs at a time, whose kernels are laid out place by place for it: no copy of all of them is held.
+    ``projection`` (C, I) is what the kernel (O, C, 3, 3) is composed with; None: the positions are projected already.
     """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, align: Tensor) -> Tensor:
-        ctx.save_for_backward(weight, align)
-        return torch.cat([_times(_by_place(some), align.T) for some in torch.split(weight, OUTPUTS)], dim=1)
+    def forward(
+        ctx: Any, cells: Tensor, projection: Tensor | None, weight: Tensor, bias: Tensor, spots: Tensor, count: int
+    ) -> Tensor:
+        ctx.save_for_backward(cells, projection, weight, spots)
+        y = bias.repeat(count + 1, 1)
+        for some in _some(weight):
+            rows = _by_place(weight[some])
+            terms = linear(cells, _compose(rows, projection)).view(len(cells), 9, len(rows) // 9)
+            for place in range(9):
+                y[:, some].index_add_(0, spots[:, place], terms[:, place])
+        return y[:count]
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        weight, align = ctx.saved_tensors
-        grad_weight, grad_align = torch.empty_like(weight), torch.zeros_like(align)
-        for some, into, slope in zip(
-            torch.split(weight, OUTPUTS),
-            torch.split(grad_weight, OUTPUTS),
-            torch.split(grad, OUTPUTS, dim=1),
-            strict=True,
-        ):
-            slope = slope.contiguous()
-            into.copy_(_times(slope, align).permute(1, 2, 0).reshape(into.shape))
-            grad_align += linear(_by_place(some).flatten(0, 1).T, slope.flatten(0, 1).T)
-        return grad_weight, grad_align
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        cells, projection, weight, spots = ctx.saved_tensors
+        grads = [
+            torch.zeros_like(x) if wanted else None
+            for x, wanted in zip((cells, projection, weight), ctx.needs_input_grad, strict=False)
+        ]
+        of_cells, of_projection, of_weight = grads
+        where, outside = spots.flatten(), (spots == len(grad)).flatten()
+        where = where.masked_fill(outside, 0)
+
+        def differentiate(some: slice) -> None:  # a function, so that nothing of other rows is held beside
+            rows = _by_place(weight[some])
+            slope = grad[:, some].index_select(0, where).masked_fill_(outside[:, None], 0).view(len(cells), len(rows))
+            if of_cells is not None:
+                of_cells.add_(linear(slope, _compose(rows, projection).T))
+            if of_projection is None and of_weight is None:
+                return
+            of_kernel = linear(slope.T, cells.T)
+            if of_projection is not None:
+                of_projection.add_(linear(of_kernel.T, rows.T).T)  # this way round the smaller one is copied
+            if of_weight is not None:
+                laid_out = of_kernel if projection is None else linear(of_kernel, projection)
+                into = of_weight[some].permute(2, 3, 0, 1)
+                into.copy_(laid_out.view(into.shape))
+
+        for some in _some(weight):
+            differentiate(some)
+        return *grads, grad.sum(0), None, None
+
+
+def _compose(rows: Tensor, projection: Tensor | None) -> Tensor:
+    return rows if projection is None else linear(rows, projection.T)
+
+
+def _some(weight: Tensor) -> list[slice]:
+    """`OUTPUTS` at a time."""
+    return [slice(start, start + OUTPUTS) for start in range(0, len(weight), OUTPUTS)]
 
 
 def _by_place(weight: Tensor) -> Tensor:
-    """(O, C, 3, 3) to (9, O, C)."""
-    return weight.flatten(2).permute(2, 0, 1).contiguous()
-
-
-def _times(x: Tensor, weight: Tensor) -> Tensor:
-    """(9, O, I) and (T, I) to (9, O, T)."""
-    return linear(x.flatten(0, 1), weight).view(9, x.shape[1], -1)
+    """(O, C, 3, 3) to (9 * O, C), place by place."""
+    return weight.flatten(2).permute(2, 0, 1).flatten(0, 1)

@@ -4,28 +4,36 @@ Input tiles of 4x4, two cells apart, and the kernel go through small fixed matri
 independent matrix products, and a last matrix makes 2x2 outputs of 16 products. With the matrices of Lavin and Gray,
 arXiv 1509.09308, whose entries are 0, 1, -1 and 1/2, it is exact up to rounding: in float32 with 256 channels 5e-7 of
 an output, where torch's direct convolution has 2e-7.
+
+The places are done one after the other, some tiles at a time, which are read from the maps and added to the maps where
+they lie: neither a transformed map nor a map with a margin is ever held.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from segdistill.ops.masked_generator.cpu.linear import linear
 
-BLOCK = 1024  # tiles at a time: wide enough for the matrix products, small enough for memory to be used again
+BLOCK = 1024  # tiles at a time: wide enough for the matrix products, small beside the maps
 
-# Part i of the input transform: of four neighbouring lines, a + sign * b. Lines and columns are treated alike.
-_INPUT = ((0, 2, -1), (1, 2, 1), (2, 1, -1), (3, 1, -1))
-# Coefficients of part i in the two outputs.
-_OUTPUT = ((1, 0), (1, 1), (1, -1), (0, 1))
+Terms = tuple[tuple[int, int], ...]
+"""Offsets and signs: along a dimension, tile t sums the cells 2 t + offset."""
+
+# Of the four places along a dimension: the cells of the input, those of the output, and the cells of the kernel.
+_INPUT: tuple[Terms, ...] = (((-1, 1), (1, -1)), ((0, 1), (1, 1)), ((1, 1), (0, -1)), ((2, 1), (0, -1)))
+_OUTPUT: tuple[Terms, ...] = (((0, 1),), ((0, 1), (1, 1)), ((0, 1), (1, -1)), ((1, 1),))
 _KERNEL = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
 
 
 def winograd_conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Convolve with zero padding of one cell.
+
+    Saved for the backward pass are ``x`` and ``weight`` alone. Beside its results it holds at its worst moment two
+    matrices (O, I), five where the map is small, five numbers for every channel of `BLOCK` tiles, and a copy of a map
+    that does not lie channels-last.
 
     Args:
         x: (B, I, H, W), any size.
@@ -40,148 +48,110 @@ def winograd_conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class _Winograd(torch.autograd.Function):
-    """The four parts of lines one after the other, so that a quarter of the kernel's transform is there at a time."""
-
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        padded, (height, width) = _pad(x)
-        outputs = bias.expand(len(x), 2 * height, 2 * width, -1).clone()
-        kernels = weight.new_empty(4, *weight.shape[:2])  # one after the other: fresh memory costs more than the sums
-        for i, by_line in enumerate(_OUTPUT):
-            _transform_kernel(weight, i, kernels)
-            for block, output in zip(
-                _blocks(padded, 2, height, width), _blocks(outputs, 0, height, width), strict=True
-            ):
-                line = _combine(block, 1, i)
-                columns: list[Tensor | None] = [None, None]
-                for j, by_column in enumerate(_OUTPUT):
-                    product = _product(_combine(line, 2, j), kernels[j])
-                    columns = [_add(total, sign, product) for total, sign in zip(columns, by_column, strict=True)]
-                for p, sign in enumerate(by_line):
-                    for q, column in enumerate(columns):
-                        if sign and column is not None:
-                            output[:, p::2, q::2].add_(column, alpha=sign)
-        return _to_map(outputs, x)
+        y = bias.repeat(len(x), *x.shape[2:], 1)
+        _convolve(_channels_last(x), weight, y, adjoint=False)
+        return y.permute(0, 3, 1, 2)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
-        padded, (height, width) = _pad(x)
-        slopes = _even(grad.permute(0, 2, 3, 1), height, width)
-        grad_padded = torch.zeros_like(padded) if ctx.needs_input_grad[0] else None
-        grad_weight = weight.new_empty(weight[:, :, 0, 0].numel(), 9) if ctx.needs_input_grad[1] else None
-        kernels = weight.new_empty(4, *weight.shape[:2])
-        grad_kernels = None if grad_weight is None else torch.empty_like(kernels)
-        for i, by_line in enumerate(_OUTPUT):
-            _transform_kernel(weight, i, kernels)
-            for number, (block, slope, into) in enumerate(
-                zip(
-                    _blocks(padded, 2, height, width),
-                    _blocks(slopes, 0, height, width),
-                    _blocks(padded if grad_padded is None else grad_padded, 2, height, width),
-                    strict=True,
-                )
-            ):
-                line, slope_line = _combine(block, 1, i), _mix(slope[:, 0::2], slope[:, 1::2], by_line)
-                grad_line = torch.zeros_like(line)
-                for j, by_column in enumerate(_OUTPUT):
-                    part = _mix(slope_line[:, :, 0::2], slope_line[:, :, 1::2], by_column).contiguous()
-                    if grad_padded is not None:
-                        _spread(_product(part, kernels[j].T), grad_line, 2, j)
-                    if grad_kernels is not None:
-                        seen = _combine(line, 2, j)
-                        some = linear(part.flatten(0, 2).T, seen.flatten(0, 2).T)
-                        grad_kernels[j].add_(some) if number else grad_kernels[j].copy_(some)
-                if grad_padded is not None:
-                    _spread(grad_line, into, 1, i)
-            if grad_weight is not None and grad_kernels is not None:
-                torch.addmm(
-                    grad_weight,
-                    grad_kernels.flatten(1).T,
-                    _kernel_matrix(weight, i),
-                    beta=int(i > 0),
-                    out=grad_weight,
-                )
-        return (
-            None if grad_padded is None else _to_map(grad_padded[:, 1:, 1:], x),
-            None if grad_weight is None else grad_weight.view(weight.shape),
-            grad.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None,
-        )
+        slope = _channels_last(grad)
+        grad_x = grad_weight = None
+        if ctx.needs_input_grad[1]:  # first: it needs the most beside, and the other gradient is not there yet
+            grad_weight = _correlate(_channels_last(x), slope, weight)
+        if ctx.needs_input_grad[0]:
+            spread = slope.new_zeros(*slope.shape[:3], x.shape[1])
+            _convolve(slope, weight, spread, adjoint=True)
+            grad_x = spread.permute(0, 3, 1, 2)
+        return grad_x, grad_weight, slope.sum((0, 1, 2)) if ctx.needs_input_grad[2] else None
 
 
-def _product(x: Tensor, kernel: Tensor) -> Tensor:
-    """(1, h, w, I) and (O, I) to (1, h, w, O)."""
-    return linear(x.flatten(0, 2), kernel).view(*x.shape[:3], -1)
+def _convolve(x: Tensor, weight: Tensor, into: Tensor, *, adjoint: bool) -> None:
+    """Add the convolution of maps (B, H, W, I), or its adjoint, which swaps what is read and what is written."""
+    reads, writes = (_OUTPUT, _INPUT) if adjoint else (_INPUT, _OUTPUT)
+    for places, matrix, kernels in _places(x, weight):
+        torch.mm(matrix, weight.reshape(-1, 9).T, out=kernels.view(len(places), -1))
+        for (i, j), kernel in zip(places, kernels, strict=True):
+            for block in _blocks(x):
+                part = block.read(x, reads[i], reads[j])
+                block.write(linear(part, kernel.T if adjoint else kernel), into, writes[i], writes[j])
 
 
-def _pad(x: Tensor) -> tuple[Tensor, tuple[int, int]]:
-    """Zeros around the map, so that whole tiles cover it: (B, 2h + 2, 2w + 2, I), and (h, w), tiles a side."""
-    height, width = x.shape[2:]
-    x = x.permute(0, 2, 3, 1)
-    return F.pad(x, (0, 0, 1, 1 + width % 2, 1, 1 + height % 2)), ((height + 1) // 2, (width + 1) // 2)
+def _correlate(x: Tensor, slope: Tensor, weight: Tensor) -> Tensor:
+    """Gradient by the kernel, of maps (B, H, W, I) and slopes (B, H, W, O)."""
+    grad = torch.zeros_like(weight, memory_format=torch.contiguous_format).view(-1, 9)
+    for places, matrix, kernels in _places(x, weight):
+        kernels.zero_()
+        for (i, j), kernel in zip(places, kernels, strict=True):
+            for block in _blocks(x):
+                of_output, seen = block.read(slope, _OUTPUT[i], _OUTPUT[j]), block.read(x, _INPUT[i], _INPUT[j])
+                kernel.add_(linear(of_output.T, seen.T))
+        torch.addmm(grad, kernels.view(len(places), -1).T, matrix, out=grad)
+    return grad.view(weight.shape)
 
 
-def _even(x: Tensor, height: int, width: int) -> Tensor:
-    """Zeros below and on the right, up to whole tiles; the map itself where it has them."""
-    if x.shape[1:3] == (2 * height, 2 * width):
-        return x
-    return F.pad(x, (0, 0, 0, 2 * width - x.shape[2], 0, 2 * height - x.shape[1]))
+def _places(x: Tensor, weight: Tensor) -> Iterator[tuple[list[tuple[int, int]], Tensor, Tensor]]:
+    """Lines and columns of n of the 16 places, their rows (n, 9) of the kernel transform, and memory (n, O, I).
+
+    Four places for a small map. For one that is large beside a matrix (O, I) it is one: the kernel is read for each,
+    which is little then. The memory is the same every time, as fresh memory costs more than the sums.
+    """
+    one = weight.new_tensor(_KERNEL)
+    matrix = torch.kron(one, one)
+    count = 4 if x[..., 0].numel() <= 2 * len(weight) else 1
+    kernels = weight.new_empty(count, *weight.shape[:2])
+    for start in range(0, 16, count):
+        yield [divmod(place, 4) for place in range(start, start + count)], matrix[start : start + count], kernels
 
 
-def _to_map(x: Tensor, like: Tensor) -> Tensor:
-    """(B, H', W', C), cut to the size of ``like``, as (B, C, H, W)."""
-    return x[:, : like.shape[2], : like.shape[3]].permute(0, 3, 1, 2)
+def _channels_last(x: Tensor) -> Tensor:
+    """(B, C, H, W) to (B, H, W, C); a copy unless it lies so."""
+    return x.permute(0, 2, 3, 1).contiguous()
 
 
-def _blocks(x: Tensor, margin: int, height: int, width: int) -> Iterator[Tensor]:
-    """Some lines of tiles of an image at a time, two lines of cells each and ``margin`` more."""
-    lines = max(1, BLOCK // width)
-    for image in torch.split(x, 1):
+class _Block(NamedTuple):
+    """Some lines of tiles of an image, or some images; of a map (B, H, W, C)."""
+
+    images: slice
+    lines: range
+    columns: range
+
+    def read(self, x: Tensor, of_line: Terms, of_column: Terms) -> Tensor:
+        """(tiles, C): the sum of each tile's cells, zero outside the map."""
+        part = x.new_zeros(len(x[self.images]), len(self.lines), len(self.columns), x.shape[3])
+        for tiles, cells, sign in self._terms(part, x, of_line, of_column):
+            tiles.add_(cells, alpha=sign)
+        return part.flatten(0, 2)
+
+    def write(self, part: Tensor, into: Tensor, of_line: Terms, of_column: Terms) -> None:
+        """Adjoint of `read`: add (tiles, C) to the cells."""
+        part = part.view(-1, len(self.lines), len(self.columns), into.shape[3])
+        for tiles, cells, sign in self._terms(part, into, of_line, of_column):
+            cells.add_(tiles, alpha=sign)
+
+    def _terms(self, part: Tensor, x: Tensor, of_line: Terms, of_column: Terms) -> Iterator[tuple[Tensor, Tensor, int]]:
+        for line, sign in of_line:
+            tile_lines, lines = _inside(self.lines, line, x.shape[1])
+            for column, other in of_column:
+                tile_columns, columns = _inside(self.columns, column, x.shape[2])
+                yield part[:, tile_lines, tile_columns], x[self.images, lines, columns], sign * other
+
+
+def _blocks(x: Tensor) -> Iterator[_Block]:
+    """`BLOCK` tiles at a time, at least one line of them."""
+    height, width = ((side + 1) // 2 for side in x.shape[1:3])
+    lines, images = max(1, BLOCK // width), max(1, BLOCK // (height * width))
+    for image in range(0, len(x), images):
         for top in range(0, height, lines):
-            yield image[:, 2 * top : 2 * min(top + lines, height) + margin]
+            yield _Block(slice(image, image + images), range(top, min(top + lines, height)), range(width))
 
 
-def _every_second(x: Tensor, dim: int, start: int) -> Tensor:
-    """Lines or columns ``start``, ``start + 2``, ..., one for each tile."""
-    count = x.shape[dim] // 2 - 1
-    stop = start + 2 * count - 1
-    return x[:, start:stop:2] if dim == 1 else x[:, :, start:stop:2]
-
-
-def _combine(x: Tensor, dim: int, i: int) -> Tensor:
-    """Part i of the input transform along a dimension."""
-    a, b, sign = _INPUT[i]
-    return torch.add(_every_second(x, dim, a), _every_second(x, dim, b), alpha=sign)
-
-
-def _spread(grad: Tensor, into: Tensor, dim: int, i: int) -> None:
-    """Its adjoint: add the gradient of part i to that of the input."""
-    a, b, sign = _INPUT[i]
-    _every_second(into, dim, a).add_(grad)
-    _every_second(into, dim, b).add_(grad, alpha=sign)
-
-
-def _mix(first: Tensor, second: Tensor, signs: tuple[int, int]) -> Tensor:
-    """Adjoint of the output transform along a dimension: one part out of two outputs."""
-    if 0 in signs:
-        return first if signs[0] else second
-    return torch.add(first, second, alpha=signs[1])
-
-
-def _add(total: Tensor | None, sign: int, term: Tensor) -> Tensor | None:
-    if sign == 0:
-        return total
-    return term if total is None else total.add_(term, alpha=sign)  # the first sign of each output is 1
-
-
-def _transform_kernel(weight: Tensor, i: int, into: Tensor) -> None:
-    """(O, I, 3, 3) to (4, O, I): part i of its lines, all parts of its columns."""
-    torch.mm(_kernel_matrix(weight, i), weight.reshape(-1, 9).T, out=into.view(4, -1))
-
-
-def _kernel_matrix(like: Tensor, i: int) -> Tensor:
-    """(4, 9): what the kernel transform does to lines, part i, and columns together."""
-    one = like.new_tensor(_KERNEL)
-    return torch.kron(one[i], one).view(4, 9)
+def _inside(tiles: range, offset: int, size: int) -> tuple[slice, slice]:
+    """Which of the tiles have a cell 2 t + offset on the map, and these cells."""
+    first = max(tiles.start, -(offset // 2))
+    stop = max(first, min(tiles.stop, (size - offset + 1) // 2))
+    return slice(first - tiles.start, stop - tiles.start), slice(2 * first + offset, max(0, 2 * stop + offset - 1), 2)
