@@ -7,6 +7,7 @@ are the same numbers up to rounding, at every size, in all of them.
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,8 @@ def shrinking_matrix(length: int, to: int) -> Tensor:
     """
     centre, place = 2 * torch.arange(to) + 1, 2 * torch.arange(length) + 1
     distance = (place[None] * to - centre[:, None] * length).abs()
-    weight = (1 - distance.float() / (2 * torch.sym_max(length, to))).clamp(min=0)
+    reach: Any = 2 * torch.sym_max(length, to)
+    weight = (1 - distance.float() / reach).clamp(min=0)
     return weight / weight.sum(1, keepdim=True)
 
 
