@@ -36,7 +36,7 @@ def shrinking_matrix(length: int, to: int) -> Tensor:
     centre, place = 2 * torch.arange(to) + 1, 2 * torch.arange(length) + 1
     distance = (place[None] * to - centre[:, None] * length).abs()
     reach: Any = 2 * torch.sym_max(length, to)
-    weight = (1 - distance.float() / reach).clamp(min=0)
+    weight: Tensor = (1 - distance.float() / reach).clamp(min=0)
     return weight / weight.sum(1, keepdim=True)
 
 
