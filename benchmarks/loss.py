@@ -16,6 +16,7 @@ SIZES = {"45x45": (45, 45), "64x64": (64, 64), "64x128": (64, 128)}
 BATCHES = {"cpu": (1, 2), "cuda": (1, 2, 8, 16)}
 WEIGHTS = (2e-6, 5e-3)
 FEW = 8  # times fewer directions than channels, in the narrow way
+NARROW = f"in 1/{FEW} of the directions"
 
 
 def run(device: torch.device, *, turns: int, batches: tuple[int, ...] | None = None) -> Iterator[dict[str, Any]]:
@@ -49,7 +50,7 @@ def case(
     ways: dict[str, Way] = {
         "reference": lambda: total(reference, student, teacher),
         "ours": lambda: total(ours, student, teacher),
-        f"width={channels // FEW}": lambda: total(narrow, student, teacher),  # its projection included
+        NARROW: lambda: total(narrow, student, teacher),  # its projection included
     }
     if device.type == "cuda":
         # A loop in bf16 has channels-last maps, the teacher's in bf16.
