@@ -106,7 +106,7 @@ def test_the_python_page_runs(tmp_path, monkeypatch):
     assert {"cached", "checkup", "compared", "mask", "student", "taught"} <= set(scope)
     verbs = {cells[0].strip("`").split("(")[0] for cells in rows(page) if cells[0].startswith("`sd.")}
     assert verbs == {f"sd.{name}" for name in ("train", "compare", "evaluate", "predict", "check", "profile", "report",
-                                               "prepare", "init", "import_data")}  # fmt: skip
+                                               "prepare", "init", "import_data", "export")}  # fmt: skip
 
 
 def test_the_python_of_the_page_on_prediction_runs(tmp_path, save_network, monkeypatch):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from segdistill import store
 from segdistill.data import SegmentationDataset
 from segdistill.deploy.formats import FORMATS, OPSETS, Format
+from segdistill.deploy.manifest import as_row, note
 from segdistill.deploy.parting import first_apart
 from segdistill.deploy.proof import prove, sizes_of
 from segdistill.deploy.tracing import EXAMPLE, as_layout, example, portable, trace
@@ -49,7 +50,7 @@ class Exports(NamedTuple):
 
     def frame(self) -> list[dict[str, Any]]:
         """A row a file: ``file``, ``verified``, ``largest``, ``equal``, ``miou``, ``trained_miou``, ``ms``, ..."""
-        return [_row(path.name, self.manifest.files[path.name]) for path in self.files.values()]
+        return [as_row(path.name, self.manifest.files[path.name]) for path in self.files.values()]
 
 
 class _Asked(NamedTuple):
@@ -159,7 +160,7 @@ def export(
             where = first_apart(program, files[kind], as_layout(image.repeat(2, 1, 1, 1), layout), opset, limit)
             if where is not None:
                 record = record.model_copy(update={"problem": f"{record.problem}; they part at {where}"})
-        _note(folder, files[kind].name, record)
+        note(folder, files[kind].name, record)
     manifest = store.read_record(ExportManifest, folder / store.EXPORT)
     for path in files.values():
         if (problem := manifest.files[path.name].problem) is not None:
@@ -277,25 +278,3 @@ def _score(recipe: Recipe, predictor: Predictor, dataset: SegmentationDataset, s
 
 def _speed(times: Sequence[float]) -> Speed:
     return Speed(median=round(median(times), 3), p95=round(quantiles(times, n=20, method="inclusive")[-1], 3))
-
-
-def _note(folder: Path, name: str, record: ExportedFile) -> None:
-    """Add a file to the folder's manifest."""
-    path = folder / store.EXPORT
-    known = store.read_record(ExportManifest, path).files if path.is_file() else {}
-    store.write_record(path, ExportManifest(files={**known, name: record}))
-
-
-def _row(name: str, record: ExportedFile) -> dict[str, Any]:
-    largest = [found.largest for found in record.differences if found.largest is not None]
-    return {
-        "file": name,
-        "verified": record.verified,
-        "largest": max(largest, default=None),
-        "equal": min((found.equal for found in record.differences), default=None),
-        "miou": None if record.score is None else record.score.miou,
-        "trained_miou": None if record.trained is None else record.trained.miou,
-        "ms": None if record.speed is None else record.speed.median,
-        "trained_ms": None if record.trained_speed is None else record.trained_speed.median,
-        "bytes": record.bytes,
-    }

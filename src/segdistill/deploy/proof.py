@@ -11,6 +11,7 @@ from segdistill.deploy.tracing import as_layout
 from segdistill.networks import Network
 from segdistill.prediction import Deployable
 from segdistill.store import Difference
+from segdistill.util import NetworkError
 
 EQUAL: Final = 0.999
 """Share of pixels of one class that a file must reach which gives nothing but classes."""
@@ -63,6 +64,11 @@ def _difference(ship: Deployable, exported: Network, images: Sequence[Tensor], s
         fed = (fed * 255).round() / 255  # as bytes, which both layouts hold
         expected, found = ship(as_layout(fed, ship.layout)), exported.segment(fed)
         classes = expected if ship.argmax else expected.argmax(1)
+        if found[:, 0].shape != classes.shape:
+            raise NetworkError(
+                f"the file gives {tuple(found.shape)} for an image of {size[0]}x{size[1]}, and the network "
+                f"{tuple(expected.shape)}: it does not take this size. Give one --size."
+            )
         equal += int((found.argmax(1) == classes).sum())
         count += classes.numel()
         if not ship.argmax:

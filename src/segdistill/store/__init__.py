@@ -1,7 +1,7 @@
 """What a run and a comparison leave on disk: names, records, reading them back. No torch."""
 
 from segdistill.store.comparison import FORMAT, Comparison, MethodRecord, first_runs, read_comparison
-from segdistill.store.exports import Difference, ExportedFile, ExportManifest, Speed
+from segdistill.store.exports import EXPORT, Difference, ExportedFile, ExportManifest, Speed
 from segdistill.store.features import Array, PixelFeatures, feature_of
 from segdistill.store.files import COMPARISON_FILES, RUN_FILES, File
 from segdistill.store.jsonfiles import (
@@ -25,7 +25,6 @@ from segdistill.store.names import (
     CONFUSION,
     ENVIRONMENT,
     EVENTS,
-    EXPORT,
     FAILED,
     GALLERY,
     GALLERY_INDEX,

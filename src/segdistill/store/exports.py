@@ -1,8 +1,10 @@
 """What ``export.json`` holds: every exported file of a folder, and how far it is proved."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from segdistill.store.records import Count, Positive, Record, Score, Share
+
+EXPORT: Final = "export.json"
 
 
 class Difference(Record):

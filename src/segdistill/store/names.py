@@ -20,7 +20,6 @@ GALLERY_INDEX = "gallery/gallery.json"
 FAILED = "failed.json"
 EVENTS = "events.log"
 TENSORBOARD = "tensorboard"
-EXPORT = "export.json"
 
 COMPARISON = "comparison.json"
 REPORT = "report.html"
