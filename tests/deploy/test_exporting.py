@@ -1,6 +1,7 @@
 """Exports: every format answers as the network does, outside the package too; what does not is found and named."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from segdistill.networks import Network, create_network, read_exported, save_net
 from segdistill.prediction import Deployable, Predictor
 from segdistill.store import ExportManifest, read_record
 from segdistill.types import Preprocessing
-from segdistill.util import ArgumentError, MissingFileError, NetworkError, WeightsError
+from segdistill.util import ArgumentError, MissingFileError, NetworkError, UnavailableError, WeightsError
 
 TABLE = LabelTable.from_names(["sky", "road", "car"], [(70, 130, 180), (128, 64, 128), (0, 0, 142)])
 SIZES = [(2, 64, 96), (1, 61, 83), (3, 100, 70)]
@@ -204,6 +205,15 @@ def test_what_cannot_be_asked_is_refused_early(tmp_path):
         export(network, out=tmp_path, noise=True, opset=7)
     with pytest.raises(ArgumentError, match="`size` must be a height and a width"):
         export(network, out=tmp_path, noise=True, size=(0, 3))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_library_is_said_before_anything_is_done(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(
+        UnavailableError, match=r'the format openvino needs the library openvino .*"segdistill\[deploy\]"'
+    ):
+        export(small(), "onnx,openvino", out=tmp_path, noise=True)
     assert not list(tmp_path.iterdir())
 
 

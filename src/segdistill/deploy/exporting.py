@@ -19,7 +19,7 @@ from segdistill.deploy.proof import prove, sizes_of
 from segdistill.deploy.tracing import EXAMPLE, as_layout, example, portable, trace
 from segdistill.experiment import build_dataset, make_accelerator, score_predictor
 from segdistill.measure import timings
-from segdistill.networks import ExportFacts, Network
+from segdistill.networks import ExportFacts, Network, need_runtime
 from segdistill.prediction import Deployable, Predictor, load_predictor
 from segdistill.recipe import Recipe, change_recipe, load_recipe
 from segdistill.store import ExportedFile, ExportManifest, Score, Speed
@@ -176,6 +176,9 @@ def _formats(to: Sequence[str] | str) -> dict[str, Format]:
     for name in names or [""]:
         if name not in FORMATS:
             raise ArgumentError(f"`to` must be of {', '.join(FORMATS)}; got {name!r}. {nearest(name, FORMATS)}")
+    for name in names:
+        for library in FORMATS[name].libraries:
+            need_runtime(library, f"the format {name}")
     return {name: FORMATS[name] for name in dict.fromkeys(names)}
 
 

@@ -38,8 +38,6 @@ def to_onnx(program: ExportedProgram, opset: int, output: str) -> Any:
     Raises:
         NetworkError: If an operation has no such form.
     """
-    need_runtime("onnx", "the format onnx")
-    need_runtime("onnxscript", "the format onnx")
     try:
         with _quiet():
             return torch.onnx.export(
