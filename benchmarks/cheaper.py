@@ -90,11 +90,13 @@ class Hidden(AfDCDLoss):
     def forward(self, student: Tensor, teacher: Tensor, *, keep: Tensor | None = None) -> AfDCDTerms:
         """As `AfDCDLoss.forward`, its error a mean over what was hidden."""
         keep = draw_keep(self.mask, self.mask_ratio, teacher) if keep is None else keep
-        whole = super().forward(student, teacher, keep=keep)  # draws nothing
-        generated, teacher = self.regenerate(student, teacher, keep)
-        hidden = 1 - keep
-        error = F.mse_loss(generated * hidden, teacher * hidden)
-        return AfDCDTerms(error / hidden.mean().clamp(min=1e-6), whole.contrast)
+        self.hidden = 1 - keep
+        return super().forward(student, teacher, keep=keep)
+
+    def mimic(self, generated: Tensor, teacher: Tensor, reduction: str) -> Tensor:
+        """The mean over hidden positions, whatever the reduction."""
+        error = F.mse_loss(generated * self.hidden, teacher * self.hidden)
+        return error / self.hidden.mean().clamp(min=1e-6)
 
 
 class Sometimes(AfDCDLoss):

@@ -40,6 +40,6 @@ def test_wrong_feeding_is_refused(options, message):
 
 
 def test_a_missing_library_says_how_to_install_it():
-    assert require("json", source="x", extra="y").__name__ == "json"
+    assert require("json", needed_by="x", extra="y").__name__ == "json"
     with pytest.raises(UnavailableError, match=r'needs the library no_such_thing .* pip install "segdistill\[smp\]"'):
-        require("no_such_thing", source="smp", extra="smp")
+        require("no_such_thing", needed_by="the source `smp`", extra="smp")

@@ -16,10 +16,10 @@ from segdistill.deploy.formats import FORMATS, OPSETS, Format
 from segdistill.deploy.manifest import as_row, note
 from segdistill.deploy.parting import first_apart
 from segdistill.deploy.proof import prove, sizes_of
-from segdistill.deploy.tracing import EXAMPLE, as_layout, example, portable, trace
+from segdistill.deploy.tracing import EXAMPLE, as_layout, noise_image, portable, trace
 from segdistill.experiment import build_dataset, make_accelerator, score_predictor
 from segdistill.measure import timings
-from segdistill.networks import ExportFacts, Network, need_runtime
+from segdistill.networks import ExportFacts, ImageLayout, Network, need_runtime
 from segdistill.prediction import Deployable, Predictor, load_predictor
 from segdistill.recipe import Recipe, change_recipe, load_recipe
 from segdistill.store import ExportedFile, ExportManifest, Score, Speed
@@ -65,6 +65,7 @@ class _Asked(NamedTuple):
     dataset: SegmentationDataset | None
     split: str | None
     trained: dict[str, Any]
+    images: list[Tensor]
 
 
 @verb
@@ -133,10 +134,8 @@ def export(
     dataset, split = _data(chosen, split)
     predictor = _predictor(run, source, name, dataset, student)
     say = announce or (lambda sentence: None)
-    layout, output = "uint8" if uint8 else "float", "ids" if argmax else "logits"
-    ship = Deployable(
-        predictor.network, image_scale=predictor.image_scale, argmax=argmax, layout="uint8" if uint8 else "float"
-    ).eval()
+    layout: ImageLayout = "uint8" if uint8 else "float"
+    ship = Deployable(predictor.network, image_scale=predictor.image_scale, argmax=argmax, layout=layout).eval()
     say(f"Making a graph for {'any size' if size is None else f'{size[0]}x{size[1]}'}.")
     program = trace(portable(ship), predictor.channels, size)
     trained: dict[str, Any] = {}
@@ -144,10 +143,11 @@ def export(
         say(f"Scoring the trained network on {len(dataset)} images of {split}.")
         trained = _score(chosen, predictor, dataset, split)
     facts = ExportFacts(
-        predictor.labels, layout, output, size, predictor.channels, predictor.image_scale,  # type: ignore[arg-type]
+        predictor.labels, layout, "ids" if argmax else "logits", size, predictor.channels, predictor.image_scale,
         _about(predictor, trained),
     )  # fmt: skip
-    asked = _Asked(predictor, ship, facts, opset, limit, chosen, dataset, split, trained)
+    images = _images(dataset, predictor.channels, size)
+    asked = _Asked(predictor, ship, facts, opset, limit, chosen, dataset, split, trained, images)
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Path] = {}
     for kind, form in formats.items():
@@ -156,8 +156,8 @@ def export(
         form.write(program, files[kind], facts, opset)
         record = _proved(kind, form, files[kind], asked)
         if record.problem is not None and kind == "onnx":
-            image = _images(asked)[0][None]
-            where = first_apart(program, files[kind], as_layout(image.repeat(2, 1, 1, 1), layout), opset, limit)
+            image = as_layout(images[0].repeat(2, 1, 1, 1), layout)
+            where = first_apart(program, files[kind], image, opset, limit)
             if where is not None:
                 record = record.model_copy(update={"problem": f"{record.problem}; they part at {where}"})
         note(folder, files[kind].name, record)
@@ -233,19 +233,18 @@ def _about(predictor: Predictor, trained: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _images(asked: _Asked) -> list[Tensor]:
+def _images(dataset: SegmentationDataset | None, channels: int, size: tuple[int, int] | None) -> list[Tensor]:
     """Images (C, H, W) in [0, 1]: the first of the split, or noise."""
-    if asked.dataset is None:
-        size = asked.facts.size or (2 * EXAMPLE[0], 2 * EXAMPLE[1])
-        return [*example(Deployable(asked.predictor.network), asked.facts.channels, size, IMAGES)]
-    found = [asked.dataset[index][0] for index in range(min(IMAGES, len(asked.dataset)))]
+    if dataset is None:
+        return [*noise_image(channels, size or (2 * EXAMPLE[0], 2 * EXAMPLE[1]), IMAGES)]
+    found = [dataset[index][0] for index in range(min(IMAGES, len(dataset)))]
     return [image.float() / 255 if image.dtype == torch.uint8 else image.float() for image in found]
 
 
 def _proved(kind: str, form: Format, path: Path, asked: _Asked) -> ExportedFile:
     """Read a file back, compare, score and time it."""
     exported = load_predictor(path)
-    images = _images(asked)
+    images = asked.images
     height, width = images[0].shape[-2:]
     sizes = [asked.facts.size] if asked.facts.size is not None else sizes_of(height, width)
     proof = prove(asked.ship, exported.network, images, sizes, asked.limit)

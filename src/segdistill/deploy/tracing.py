@@ -28,7 +28,7 @@ def trace(ship: Deployable, channels: int, size: tuple[int, int] | None) -> Expo
     Raises:
         NetworkError: If torch cannot make one; where it can for one size, the message says so.
     """
-    image = example(ship, channels, size or EXAMPLE)
+    image = as_layout(noise_image(channels, size or EXAMPLE, 2), ship.layout)
     any_side: Any = Dim.DYNAMIC if size is None else None
     rows = 1 if ship.layout == "uint8" else 2
     shapes = {"image": {0: Dim.DYNAMIC, rows: any_side, rows + 1: any_side}}
@@ -48,10 +48,9 @@ def trace(ship: Deployable, channels: int, size: tuple[int, int] | None) -> Expo
     return program
 
 
-def example(ship: Deployable, channels: int, size: tuple[int, int], images: int = 2) -> Tensor:
-    """Noise as the module takes it."""
-    noise = torch.rand(images, channels, *size, generator=torch.Generator().manual_seed(0))
-    return as_layout(noise, ship.layout)
+def noise_image(channels: int, size: tuple[int, int], images: int) -> Tensor:
+    """Noise (B, C, H, W) in [0, 1], always the same."""
+    return torch.rand(images, channels, *size, generator=torch.Generator().manual_seed(0))
 
 
 def as_layout(image: Tensor, layout: str) -> Tensor:

@@ -91,12 +91,12 @@ def feeding_options(preprocessing: Preprocessing) -> dict[str, Any]:
     return {"mean": list(preprocessing.mean), "std": list(preprocessing.std), "bgr": preprocessing.bgr}
 
 
-def require(library: str, *, source: str, extra: str) -> ModuleType:
-    """Import the library of a source.
+def require(library: str, *, needed_by: str, extra: str) -> ModuleType:
+    """Import a library that an extra of this package brings.
 
     Args:
         library: Name to import.
-        source: The source that needs it.
+        needed_by: What needs it, for the message.
         extra: The extra of this package that brings it.
 
     Raises:
@@ -106,8 +106,7 @@ def require(library: str, *, source: str, extra: str) -> ModuleType:
         return importlib.import_module(library)
     except ModuleNotFoundError as error:
         raise UnavailableError(
-            f"the source `{source}` needs the library {library} ({error}). "
-            f'Install it: pip install "segdistill[{extra}]".'
+            f'{needed_by} needs the library {library} ({error}). Install it: pip install "segdistill[{extra}]".'
         ) from error
 
 

@@ -1,6 +1,5 @@
 """What runs an exported file: onnxruntime, OpenVINO, torch. Each gives the file's text and a function on arrays."""
 
-import importlib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +8,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import torch
 
+from segdistill.networks.arguments import require
 from segdistill.networks.exported.facts import EXPORT_KEY
 from segdistill.networks.exported.programs import refuse_code
-from segdistill.util import UnavailableError, WeightsError
+from segdistill.util import WeightsError
 
 Array = np.ndarray[Any, Any]
 Run = Callable[[Array], Array]
@@ -30,17 +30,8 @@ class Opened(NamedTuple):
 
 
 def need_runtime(name: str, needed_by: str) -> Any:
-    """Import one of the libraries of the extra ``deploy``.
-
-    Raises:
-        UnavailableError: If it is not installed; the message says how to install it.
-    """
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise UnavailableError(
-            f'{needed_by} needs the library {name} ({error}). Install it: pip install "segdistill[deploy]".'
-        ) from error
+    """Import one of the libraries of the extra ``deploy``; errors as of `require`."""
+    return require(name, needed_by=needed_by, extra="deploy")
 
 
 def open_onnx(path: Path) -> Opened:

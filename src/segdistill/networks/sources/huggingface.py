@@ -57,7 +57,7 @@ def create(
         WeightsError: If there are no safetensors, or they do not fill the network.
         UnavailableError: If transformers or the repository cannot be had.
     """
-    library = require("transformers", source="huggingface", extra="huggingface")
+    library = require("transformers", needed_by="the source `huggingface`", extra="huggingface")
     folder = Path(name).expanduser()
     published = name not in FAMILIES
     if published and not folder.is_dir() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):

@@ -81,7 +81,7 @@ def create(
         WeightsError, MissingFileError: If a file is missing or does not fit.
         UnavailableError: If the library is not installed or its weights cannot be fetched.
     """
-    library = require("segmentation_models_pytorch", source="smp", extra="smp")
+    library = require("segmentation_models_pytorch", needed_by="the source `smp`", extra="smp")
     known = _architectures(library)
     if name not in known:
         raise ArgumentError(f"`name` must be an architecture of smp; got {name!r}. {nearest(name, known)}")
